@@ -1,0 +1,3 @@
+//! Authorizers.
+
+pub mod grants;

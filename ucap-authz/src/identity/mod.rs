@@ -1,0 +1,3 @@
+//! Credentials.
+
+pub mod api_key;

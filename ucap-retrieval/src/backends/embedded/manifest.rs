@@ -1,0 +1,61 @@
+//! What a datasource's derived data were made with. Data made with something else are not served as if they fitted.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use ucap_core::catalog::Datasource;
+use ucap_core::{Error, ErrorKind, Result};
+
+use crate::fold::FOLD_REVISION;
+use crate::ingest::chunking::CHUNKER_REVISION;
+use crate::version::KEY_REVISION;
+
+const FILE: &str = "manifest.json";
+
+/// Beside `records.db`. The analyzer's revision is the lexical index's own: it is rebuilt from the passages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    datasource: String,
+    generation: u64,
+    /// The model's id and digest; `None` without vectors.
+    vectors: Option<String>,
+    chunker: u32,
+    version_keys: u32,
+    fold: u32,
+}
+
+impl Manifest {
+    pub(super) fn current(datasource: &Datasource, vectors: Option<String>) -> Self {
+        Self {
+            datasource: datasource.id.clone(),
+            generation: datasource.stamp.generation,
+            vectors,
+            chunker: CHUNKER_REVISION,
+            version_keys: KEY_REVISION,
+            fold: FOLD_REVISION,
+        }
+    }
+
+    /// Writes the manifest of a new datasource, or compares it with the one that is there.
+    pub(super) fn settle(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(FILE);
+        let unavailable = |cause: std::io::Error| {
+            Error::new(ErrorKind::Unavailable, format!("{} cannot be read or written", path.display())).with_source(cause)
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let text = serde_json::to_string_pretty(self).map_err(|cause| Error::internal("a manifest cannot be written").with_source(cause))?;
+                return std::fs::write(&path, text).map_err(unavailable);
+            }
+            Err(error) => return Err(unavailable(error)),
+        };
+        match serde_json::from_str::<Self>(&text) {
+            Ok(held) if held == *self => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::DatasourceRebuilding,
+                format!("datasource `{}` was made with another model or revision; load it again into a new datasource", self.datasource),
+            )),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Datastores.
+
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub mod memory;

@@ -1,0 +1,4 @@
+//! Bringing records in.
+
+pub mod chunking;
+pub mod formats;

@@ -1,0 +1,350 @@
+//! Bringing records in: line by line, in bounded batches, each committed before the next begins.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use ucap_authz::{Permit, Scope};
+use ucap_core::{Action, EmbeddingLane, Error, ErrorKind, RequestContext, Result};
+
+use super::{INGESTED, Retriever};
+use crate::analysis::{analyze_document, whole_term};
+use crate::datastore::{Datastore, NewPassage, Write, Written};
+use crate::hit::{IngestReport, RecordAnswer};
+use crate::ingest::chunking::chunk;
+use crate::ingest::formats::document::read_document;
+use crate::record::{Record, check_id, read_record};
+use crate::schema::Format;
+use crate::settings::{Settings, Vectors};
+use crate::value::Value;
+
+/// Lines of one batch.
+const BATCH_LINES: usize = 1000;
+/// Bytes of one batch.
+const BATCH_BYTES: usize = 8 << 20;
+/// The longest line.
+const MAX_LINE_BYTES: usize = 8 << 20;
+/// Names of one record that it is found by.
+const MAX_NAMES: usize = 64;
+/// Texts of one request to the embedder.
+const EMBEDDED_AT_ONCE: usize = 64;
+
+/// A record by itself, as PUT brings it.
+#[derive(Debug)]
+pub enum PutBody {
+    /// As a line of an ingest.
+    Json(Vec<u8>),
+    /// A document as it is; only for the format `documents`.
+    Document {
+        /// `text/markdown`, `text/plain` or `text/html`.
+        content_type: String,
+        /// Overrides the document's own.
+        title: Option<String>,
+        /// The document.
+        bytes: Vec<u8>,
+    },
+}
+
+/// An ingest under way. Dropping it loses only what was not committed yet.
+#[derive(Debug)]
+pub struct Ingest {
+    retriever: Arc<Retriever>,
+    context: RequestContext,
+    scope: Scope,
+    target: Target,
+    batch: Vec<Record>,
+    batch_bytes: usize,
+    report: IngestReport,
+}
+
+/// Where records go.
+#[derive(Debug)]
+struct Target {
+    permit: Permit,
+    store: Datastore,
+    settings: Settings,
+}
+
+impl Retriever {
+    /// Begins an ingest.
+    ///
+    /// # Errors
+    /// `NotFound`, `PermissionDenied`, `Unavailable`.
+    pub async fn ingest(self: &Arc<Self>, context: &RequestContext, scope: &Scope, datasource: &str) -> Result<Ingest> {
+        let target = self.target(context, scope, datasource).await?;
+        Ok(Ingest {
+            retriever: Arc::clone(self),
+            context: context.clone(),
+            scope: scope.clone(),
+            target,
+            batch: Vec::new(),
+            batch_bytes: 0,
+            report: IngestReport::default(),
+        })
+    }
+
+    /// Adds or replaces one record. Returns whether it is new, and the record as GET shows it.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a body that cannot be read or names another id; `Unsupported` for a document in a datasource of
+    /// another format or of a type that cannot be read; else as [`Retriever::ingest`].
+    pub async fn put(&self, context: &RequestContext, scope: &Scope, datasource: &str, id: &str, body: PutBody) -> Result<(bool, RecordAnswer)> {
+        let target = self.target(context, scope, datasource).await?;
+        check_id(id)?;
+        let record = match body {
+            PutBody::Json(bytes) => {
+                let line = with_id(&bytes, id)?;
+                read_record(target.settings.format, &target.settings.schema, &line)?
+            }
+            PutBody::Document { .. } if target.settings.format != Format::Documents => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!("datasource `{datasource}` holds {}; send the record as application/json", target.settings.format.name()),
+                ));
+            }
+            PutBody::Document { content_type, title, bytes } => read_document(id, title.as_deref(), &content_type, &bytes)?,
+        };
+        let (fields, original) = (record.fields_json(), record.original.clone());
+        check_vector(&record, &target.settings)?;
+        let written = self.commit(context, &target, vec![record]).await?;
+        let is_new = written.first() == Some(&Written::Created);
+        let payload = serde_json::json!({"record": id, "created": is_new});
+        self.record(context, scope, INGESTED, format!("datasource:{datasource}"), payload).await?;
+        let fields = serde_json::value::RawValue::from_string(fields)
+            .map_err(|cause| Error::internal("a record cannot be written as JSON").with_source(cause))?;
+        Ok((is_new, RecordAnswer { datasource: datasource.to_owned(), id: id.to_owned(), fields, original }))
+    }
+
+    async fn target(&self, context: &RequestContext, scope: &Scope, datasource: &str) -> Result<Target> {
+        let (permit, store) = self.open(context, scope, datasource, Action::Write).await?;
+        let settings = Settings::of(permit.datasource())?;
+        Ok(Target { permit, store, settings })
+    }
+
+    /// Writes records of different ids; what is there already is not embedded again.
+    async fn commit(&self, context: &RequestContext, target: &Target, records: Vec<Record>) -> Result<Vec<Written>> {
+        let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
+        let held = target.store.records.hashes(context, &target.permit, &ids).await?;
+        let hashes: Vec<[u8; 32]> = records.iter().map(content_hash).collect();
+        let is_unchanged: Vec<bool> = held.iter().zip(&hashes).map(|(held, hash)| held.as_ref() == Some(hash)).collect();
+        let replaced: Vec<String> = ids
+            .iter()
+            .zip(&held)
+            .zip(&is_unchanged)
+            .filter(|((_, held), unchanged)| held.is_some() && !**unchanged)
+            .map(|((id, _), _)| id.clone())
+            .collect();
+        let (settings, skip) = (target.settings.clone(), is_unchanged.clone());
+        let cut = tokio::task::spawn_blocking(move || {
+            let passages: Vec<Vec<NewPassage>> = records
+                .iter()
+                .zip(skip)
+                .map(|(record, unchanged)| if unchanged { Vec::new() } else { passages_of(record, &settings) })
+                .collect();
+            (records, passages)
+        });
+        let (records, mut passages) =
+            cut.await.map_err(|cause| Error::internal("cutting records into passages ended early").with_source(cause))?;
+        if matches!(target.settings.vectors, Vectors::Model(_)) {
+            let known = match replaced.is_empty() {
+                true => HashMap::new(),
+                false => target.store.passages.known_vectors(context, &target.permit, &replaced).await?,
+            };
+            self.embed(context, &mut passages, known).await?;
+        }
+        let writes = records
+            .into_iter()
+            .zip(hashes)
+            .zip(passages)
+            .map(|((record, hash), passages)| Write::Put { record: Box::new(record), hash, passages })
+            .collect();
+        target.store.records.write(context, &target.permit, writes).await
+    }
+
+    async fn embed(&self, context: &RequestContext, passages: &mut [Vec<NewPassage>], known: HashMap<[u8; 32], Vec<f32>>) -> Result<()> {
+        let mut missing: Vec<&mut NewPassage> = Vec::new();
+        for passage in passages.iter_mut().flatten() {
+            match known.get(blake3::hash(passage.text.as_bytes()).as_bytes()) {
+                Some(vector) => passage.vector = Some(vector.clone()),
+                None => missing.push(passage),
+            }
+        }
+        for part in missing.chunks_mut(EMBEDDED_AT_ONCE) {
+            let texts = part.iter().map(|passage| passage.text.clone()).collect();
+            let vectors = self.embedder.embed(context, EmbeddingLane::Ingest, texts).await?;
+            if vectors.len() != part.len() {
+                return Err(Error::internal("the embedder returned another number of vectors than texts"));
+            }
+            for (passage, vector) in part.iter_mut().zip(vectors) {
+                passage.vector = Some(vector);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Ingest {
+    /// Takes one line; blank ones are skipped, bad ones noted. Commits when a batch is full.
+    ///
+    /// # Errors
+    /// What ends the ingest: `Unavailable`, `ModelUnavailable`, `DeadlineExceeded` … Batches before stay.
+    pub async fn line(&mut self, number: u64, bytes: &[u8]) -> Result<()> {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        if bytes.len() > MAX_LINE_BYTES {
+            self.reject(number, format!("the line is longer than {MAX_LINE_BYTES} bytes"));
+            return Ok(());
+        }
+        let settings = &self.target.settings;
+        let read = read_record(settings.format, &settings.schema, bytes).and_then(|record| check_vector(&record, settings).map(|()| record));
+        match read {
+            Ok(record) => {
+                self.batch_bytes += bytes.len();
+                self.batch.push(record);
+            }
+            Err(error) => self.reject(number, error.message().to_owned()),
+        }
+        if self.batch.len() >= BATCH_LINES || self.batch_bytes >= BATCH_BYTES {
+            self.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Notes a line that could not even be taken.
+    pub fn reject(&mut self, number: u64, error: impl Into<String>) {
+        self.report.reject(number, error);
+    }
+
+    /// What was done so far.
+    pub fn report(&self) -> &IngestReport {
+        &self.report
+    }
+
+    /// Commits the rest. When it answers, all of it is durable and found.
+    ///
+    /// # Errors
+    /// As [`Ingest::line`].
+    pub async fn finish(mut self) -> Result<IngestReport> {
+        self.commit().await?;
+        let IngestReport { accepted, unchanged, rejected_count, .. } = self.report;
+        let payload = serde_json::json!({"accepted": accepted, "unchanged": unchanged, "rejected": rejected_count});
+        let resource = format!("datasource:{}", self.target.permit.datasource().id);
+        self.retriever.record(&self.context, &self.scope, INGESTED, resource, payload).await?;
+        Ok(self.report)
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        // Rights are read anew for each batch: a revoked grant stops a long ingest.
+        self.retriever.gate.revalidate_permit(&self.context, &self.target.permit).await?;
+        let records = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        let (records, repeated) = last_of_each(records);
+        let count = records.len() as u64;
+        let written = self.retriever.commit(&self.context, &self.target, records).await?;
+        let unchanged = written.iter().filter(|written| **written == Written::Unchanged).count() as u64;
+        self.report.accepted += count + repeated.lines;
+        self.report.unchanged += unchanged + repeated.unchanged;
+        Ok(())
+    }
+}
+
+/// Lines of a batch whose id comes again later in it.
+struct Repeated {
+    lines: u64,
+    /// Those that say what the line before said.
+    unchanged: u64,
+}
+
+/// The last record of each id, in the order in which the ids came.
+fn last_of_each(records: Vec<Record>) -> (Vec<Record>, Repeated) {
+    let mut at: HashMap<Arc<str>, usize> = HashMap::with_capacity(records.len());
+    let mut kept: Vec<Record> = Vec::with_capacity(records.len());
+    let mut repeated = Repeated { lines: 0, unchanged: 0 };
+    for record in records {
+        match at.get(&*record.id) {
+            Some(&i) => {
+                repeated.lines += 1;
+                repeated.unchanged += u64::from(content_hash(&kept[i]) == content_hash(&record));
+                kept[i] = record;
+            }
+            None => {
+                at.insert(Arc::from(&*record.id), kept.len());
+                kept.push(record);
+            }
+        }
+    }
+    (kept, repeated)
+}
+
+/// Of the JSON as it was sent: a change that no field shows is a change of what GET answers as `original`.
+fn content_hash(record: &Record) -> [u8; 32] {
+    *blake3::hash(record.original.get().as_bytes()).as_bytes()
+}
+
+fn passages_of(record: &Record, settings: &Settings) -> Vec<NewPassage> {
+    let chunks = chunk(&record.title, &record.body, &record.sections);
+    let mut passages: Vec<NewPassage> = chunks
+        .into_iter()
+        .map(|chunk| NewPassage {
+            terms: analyze_document(&chunk.text, settings.language),
+            text: chunk.text,
+            ..NewPassage::default()
+        })
+        .collect();
+    // A record is found by the names it goes by, whether or not its text says them.
+    if let Some(first) = passages.first_mut() {
+        first.keys = names_of(record).into_iter().filter(|name| !first.terms.contains(name)).collect();
+        first.terms.extend(first.keys.iter().cloned());
+    }
+    // A vector that a record brings stands for the whole record: its first passage carries it.
+    if let (Vectors::External(..), Some(vector)) = (&settings.vectors, &record.vector) {
+        if passages.is_empty() {
+            passages.push(NewPassage::default());
+        }
+        passages[0].vector = Some(vector.clone());
+    }
+    passages
+}
+
+/// Its id and aliases, as terms.
+fn names_of(record: &Record) -> BTreeSet<String> {
+    let aliases = record.fields.get("aliases").map(Value::elements).unwrap_or_default();
+    let names = aliases.iter().filter_map(Value::as_text).chain([record.id.as_str()]);
+    names.filter_map(whole_term).take(MAX_NAMES).collect()
+}
+
+fn check_vector(record: &Record, settings: &Settings) -> Result<()> {
+    match (&settings.vectors, &record.vector) {
+        (Vectors::External(_, dimensions), Some(vector)) if vector.len() != *dimensions => Err(Error::invalid(
+            "_vector",
+            format!("`_vector` has {} numbers, the datasource wants {dimensions}", vector.len()),
+        )),
+        (Vectors::External(_, dimensions), None) => {
+            Err(Error::invalid("_vector", format!("the datasource wants a `_vector` of {dimensions} numbers with each record")))
+        }
+        (Vectors::None | Vectors::Model(_), Some(_)) => {
+            Err(Error::invalid("_vector", "`_vector` goes with an external embedding_model only; leave it out"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The body of a PUT with the id of its path: absent, or the same.
+fn with_id(bytes: &[u8], id: &str) -> Result<Vec<u8>> {
+    let value: serde_json::Value =
+        serde_json::from_slice(bytes).map_err(|cause| Error::new(ErrorKind::InvalidInput, format!("the body is not JSON: {cause}")))?;
+    match value.get("id") {
+        Some(serde_json::Value::String(held)) if held == id => Ok(bytes.to_vec()),
+        None if value.is_object() => {
+            let id = serde_json::Value::from(id).to_string();
+            let rest = bytes.trim_ascii_start().get(1..).unwrap_or_default().trim_ascii_start();
+            let comma = if rest.starts_with(b"}") { "" } else { "," };
+            Ok([format!("{{\"id\":{id}{comma}").as_bytes(), rest].concat())
+        }
+        None => Err(Error::invalid("body", "a record is a JSON object")),
+        Some(_) => Err(Error::invalid("id", format!("the body has another id than the path, `{id}`; leave it out"))),
+    }
+}

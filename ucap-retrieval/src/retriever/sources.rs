@@ -1,0 +1,183 @@
+//! Which datasources a search reads, and what its filter means in each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use ucap_authz::{Permit, Scope};
+use ucap_core::{Action, Error, ErrorKind, RequestContext, Resource, Result};
+
+use super::Retriever;
+use crate::datastore::{Candidates, Datastore};
+use crate::filter::{Affects, Filter, Predicate, resolve};
+use crate::query::SearchRequest;
+use crate::schema::Format;
+use crate::settings::Settings;
+
+/// A datasource of a search.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) permit: Permit,
+    pub(super) settings: Settings,
+    pub(super) store: Datastore,
+    pub(super) predicate: Predicate,
+    /// Whether the request names it.
+    pub(super) is_named: bool,
+}
+
+impl Source {
+    pub(super) fn id(&self) -> &str {
+        &self.permit.datasource().id
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.permit.datasource().stamp.generation
+    }
+}
+
+/// The datasources of a search in the order of their ids.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub(super) all: Vec<Source>,
+    /// Left out because they are being rebuilt.
+    pub(super) unavailable: Option<Vec<String>>,
+}
+
+impl Retriever {
+    /// The permits of the request's datasources, by id, and whether each is named.
+    pub(super) fn select(&self, scope: &Scope, request: &SearchRequest) -> Result<BTreeMap<String, (Permit, bool)>> {
+        let in_domains = request.domains.as_ref().map(|domains| in_domains(scope, domains)).transpose()?;
+        let mut selected = BTreeMap::new();
+        match &request.datasources {
+            Some(names) => {
+                for name in names {
+                    let permit = scope.permit(name, Action::Read).map_err(|error| error.with_param("datasources"))?;
+                    selected.insert(name.clone(), (permit, true));
+                }
+            }
+            None => {
+                let permits = scope.permits(Action::Read).into_iter();
+                selected.extend(permits.map(|permit| (permit.datasource().id.clone(), (permit, false))));
+            }
+        }
+        if let Some(domains) = in_domains {
+            selected.retain(|_, (permit, _)| domains.contains(&&permit.datasource().domain));
+        }
+        Ok(selected)
+    }
+
+    /// Opens them and types the filter for each.
+    pub(super) async fn open_sources(
+        &self,
+        context: &RequestContext,
+        selected: BTreeMap<String, (Permit, bool)>,
+        request: &SearchRequest,
+    ) -> Result<Sources> {
+        let mut typed = Vec::with_capacity(selected.len());
+        for (_, (permit, is_named)) in selected {
+            typed.push((Settings::of(permit.datasource())?, permit, is_named));
+        }
+        let schemas: Vec<&Settings> = typed.iter().map(|(settings, ..)| settings).collect();
+        check_fields(request, &schemas)?;
+        let opened = typed.into_iter().map(|(settings, permit, is_named)| async move {
+            let predicate = predicate(request.filter.as_ref(), &settings, permit.datasource().id.as_str())?;
+            match self.backend.open(context, permit.datasource()).await {
+                Ok(store) => Ok(Ok(Source { permit, settings, store, predicate, is_named })),
+                Err(error) if error.kind() == ErrorKind::DatasourceRebuilding && request.partial => {
+                    Ok(Err(permit.datasource().id.clone()))
+                }
+                Err(error) => Err(error),
+            }
+        });
+        let (mut all, mut missing) = (Vec::new(), Vec::new());
+        for source in try_join_all(opened).await? {
+            match source {
+                Ok(source) => all.push(source),
+                Err(id) => missing.push(id),
+            }
+        }
+        let sources = Sources { all, unavailable: request.partial.then_some(missing) };
+        sources.check_versions(context).await?;
+        Ok(sources)
+    }
+}
+
+impl Sources {
+    /// The rows that the filter leaves in each.
+    pub(super) async fn candidates(&self, context: &RequestContext, request: &SearchRequest) -> Result<Vec<Arc<Candidates>>> {
+        let each = self.all.iter().map(|s| s.store.records.candidates(context, &s.permit, &s.predicate, request.withdrawn));
+        try_join_all(each).await
+    }
+
+    /// A version that cannot be parsed is an error, unless a searched datasource lists that very string.
+    async fn check_versions(&self, context: &RequestContext) -> Result<()> {
+        let mut asked: Vec<&Affects> = Vec::new();
+        for affects in self.all.iter().flat_map(|source| source.predicate.unparsed()) {
+            if !asked.contains(&affects) {
+                asked.push(affects);
+            }
+        }
+        for affects in asked {
+            let mut is_listed = false;
+            for source in &self.all {
+                is_listed = is_listed || source.store.records.lists_version(context, &source.permit, affects).await?;
+            }
+            if !is_listed && let Some(error) = affects.unparsable() {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn in_domains<'a>(scope: &Scope, domains: &'a [String]) -> Result<Vec<&'a String>> {
+    for domain in domains {
+        if scope.actions(&Resource::domain(&**domain)).is_empty() {
+            return Err(Error::not_found(format!("domain `{domain}`")).with_param("domains"));
+        }
+    }
+    Ok(domains.iter().collect())
+}
+
+/// A field that no searched datasource has is the caller's mistake.
+fn check_fields(request: &SearchRequest, sources: &[&Settings]) -> Result<()> {
+    let filtered = request.filter.iter().flat_map(Filter::fields).map(|field| (field, "filter"));
+    let sorted = request.sort.iter().map(|key| (key.field.as_str(), "sort"));
+    for (field, param) in filtered.chain(sorted) {
+        if !sources.iter().any(|source| source.schema.field(field).is_some()) {
+            return Err(Error::invalid(param, format!("field `{field}` is in none of the searched datasources")));
+        }
+    }
+    for key in &request.sort {
+        let is_list = |source: &&Settings| source.schema.field(&key.field).is_some_and(|field| field.list);
+        if sources.iter().any(is_list) {
+            return Err(Error::invalid("sort", format!("field `{}` is a list: it cannot be sorted by", key.field)));
+        }
+    }
+    Ok(())
+}
+
+fn predicate(filter: Option<&Filter>, settings: &Settings, datasource: &str) -> Result<Predicate> {
+    let Some(filter) = filter else { return Ok(Predicate::True) };
+    let typed = resolve(filter, &settings.schema).map_err(|error| {
+        let message = format!("{} (datasource `{datasource}`)", error.message());
+        let param = error.param().unwrap_or("filter").to_owned();
+        Error::new(error.kind(), message).with_param(param)
+    })?;
+    Ok(if settings.format == Format::Osv { typed } else { without_affects(typed) })
+}
+
+/// Only advisories say what they affect; elsewhere the question is answered with no.
+pub(super) fn without_affects(predicate: Predicate) -> Predicate {
+    match predicate {
+        Predicate::Affects(_) => Predicate::False,
+        Predicate::And(parts) => Predicate::all(parts.into_iter().map(without_affects).collect()),
+        Predicate::Or(parts) => Predicate::any(parts.into_iter().map(without_affects).collect()),
+        Predicate::Not(part) => match without_affects(*part) {
+            Predicate::True => Predicate::False,
+            Predicate::False => Predicate::True,
+            part => Predicate::Not(Box::new(part)),
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,227 @@
+//! A request, as handlers see it: who asks, what its path, query, headers and body say, each read strictly.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH};
+use http::request::Parts;
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+use ucap_core::{Error, ErrorKind};
+
+use super::body::read_whole;
+use super::error_response::Failure;
+use super::App;
+use crate::session::{PageRequest, Session};
+
+/// A JSON body is at most so long, unless its route says otherwise.
+pub(super) const MAX_JSON_BYTES: usize = 1 << 20;
+const MAX_LIST: usize = 1000;
+
+/// A request of an authenticated caller.
+pub(super) struct Incoming {
+    pub(super) app: App,
+    pub(super) session: Session,
+    path: Vec<(String, String)>,
+    parts: Parts,
+    body: Body,
+}
+
+impl FromRequest<App> for Incoming {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let (mut parts, body) = request.into_parts();
+        let session = parts.extensions.remove::<Session>();
+        let session = session.ok_or_else(|| Error::internal("a request reached its handler without a session"))?;
+        let path = RawPathParams::from_request_parts(&mut parts, app).await;
+        let path = path.map_err(|_| Failure::invalid("path", "the path holds bytes that are not UTF-8"))?;
+        let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(Self { app: app.clone(), session, path, parts, body })
+    }
+}
+
+impl Incoming {
+    /// The path's parameter `name`, percent-decoded.
+    pub(super) fn path(&self, name: &str) -> &str {
+        self.path.iter().find(|(held, _)| held == name).map_or("", |(_, value)| value)
+    }
+
+    /// The content type without its parameters, in lower case.
+    pub(super) fn content_type(&self) -> Option<String> {
+        let essence = |text: &str| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        self.parts.headers.get(CONTENT_TYPE).map(|value| value.to_str().map(essence).unwrap_or_default())
+    }
+
+    /// The content coding, in lower case; `None` for none.
+    pub(super) fn content_coding(&self) -> Option<String> {
+        let coding = self.parts.headers.get(CONTENT_ENCODING)?;
+        let coding = coding.to_str().unwrap_or("?").trim().to_ascii_lowercase();
+        (coding != "identity").then_some(coding)
+    }
+
+    /// The query's parameters, of which only `known` ones may be there.
+    pub(super) fn query(&self, known: &[&str]) -> Result<Query, Failure> {
+        Query::parse(self.parts.uri.query().unwrap_or_default(), known)
+    }
+
+    /// The page that a list's query asks for.
+    pub(super) fn page(&self) -> Result<PageRequest, Failure> {
+        let query = self.query(&["limit", "cursor"])?;
+        let after = query.get("cursor").map(open_cursor).transpose()?;
+        Ok(PageRequest { after, limit: query.limit()? })
+    }
+
+    /// The version that `If-Match` demands.
+    pub(super) fn if_match(&self) -> Result<Option<u64>, Failure> {
+        let Some(value) = self.parts.headers.get(IF_MATCH) else { return Ok(None) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(None);
+        }
+        let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
+        // What is not one of our tags matches no version.
+        number.map(Some).ok_or_else(|| {
+            let message = "if-match is not the ETag of a version; send one as it was received, such as \"3\"";
+            Error::new(ErrorKind::PreconditionFailed, message).with_param("if-match").into()
+        })
+    }
+
+    /// The body, as it comes.
+    pub(super) fn into_body(self) -> Body {
+        self.body
+    }
+
+    /// The whole body.
+    pub(super) async fn bytes(self, most: usize) -> Result<Vec<u8>, Failure> {
+        Ok(read_whole(self.body, most).await?)
+    }
+
+    /// The body as JSON, with everything else that a handler needs after it.
+    pub(super) async fn json<T: DeserializeOwned>(self) -> Result<(T, Session), Failure> {
+        self.json_within(MAX_JSON_BYTES).await
+    }
+
+    /// As [`json`](Self::json), with another bound.
+    pub(super) async fn json_within<T: DeserializeOwned>(self, most: usize) -> Result<(T, Session), Failure> {
+        if self.content_type().is_some_and(|essence| !is_json(&essence)) {
+            return Err(unsupported_media("send JSON as application/json"));
+        }
+        if self.content_coding().is_some() {
+            return Err(unsupported_media("send the body without content-encoding"));
+        }
+        let bytes = read_whole(self.body, most).await?;
+        Ok((parse_json(&bytes)?, self.session))
+    }
+}
+
+/// Whether a content type says JSON.
+pub(super) fn is_json(essence: &str) -> bool {
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// 415.
+pub(super) fn unsupported_media(advice: &str) -> Failure {
+    Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", format!("the body is of a type that this route does not take; {advice}"))
+}
+
+/// Reads a JSON object. Errors name the field, or the place where the JSON is broken.
+pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    match first {
+        Some(b'{') => {}
+        None => return Err(Failure::invalid("body", "the body is empty; send a JSON object")),
+        Some(_) if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() => {
+            return Err(Failure::invalid("body", "the body is not a JSON object"));
+        }
+        Some(_) => {}
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        describe(&path, &error.into_inner())
+    })?;
+    json.end().map_err(|error| describe(".", &error))?;
+    Ok(value)
+}
+
+fn describe(path: &str, error: &serde_json::Error) -> Failure {
+    let text = error.to_string();
+    if !error.is_data() {
+        return Failure::invalid("body", format!("the body is not valid JSON: {text}"));
+    }
+    // "… at line 1 column 9" helps where JSON is broken; where a field is wrong its name helps more.
+    let reason = text.rsplit_once(" at line ").map_or(&*text, |(reason, _)| reason);
+    let named = |prefix: &str| reason.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
+    if let Some(field) = named("unknown field `") {
+        let expected = reason.split_once(", ").map_or("no such key is known", |(_, expected)| expected);
+        return Failure::invalid(field, format!("unknown key `{field}`; {expected}"));
+    }
+    if let Some(field) = named("missing field `") {
+        return Failure::invalid(field, format!("`{field}` is missing"));
+    }
+    match path {
+        "." | "" => Failure::invalid("body", reason.to_owned()),
+        path => Failure::invalid(path, format!("`{path}` is wrong: {reason}")),
+    }
+}
+
+/// A query string, decoded.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(text: &str, known: &[&str]) -> Result<Self, Failure> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            if !known.contains(&&*name) {
+                let shown: String = name.chars().take(64).filter(|c| !c.is_control()).collect();
+                return Err(Failure::invalid(&*shown, format!("unknown query parameter `{shown}`; this route knows {known:?}")));
+            }
+            if pairs.iter().any(|(held, _)| *held == name) {
+                return Err(Failure::invalid(&*name, format!("the query parameter `{name}` is there twice")));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// A parameter's value.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(held, _)| held == name).map(|(_, value)| &**value)
+    }
+
+    /// The parameter `limit` of a list.
+    pub(super) fn limit(&self) -> Result<usize, Failure> {
+        let Some(text) = self.get("limit") else { return Ok(PageRequest::default().limit) };
+        let limit = text.parse().ok().filter(|limit| (1..=MAX_LIST).contains(limit));
+        limit.ok_or_else(|| Failure::invalid("limit", format!("limit is not a whole number between 1 and {MAX_LIST}")))
+    }
+
+    /// A parameter that is `true` or `false`; absent is false.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true" | "") => Ok(true),
+            Some(_) => Err(Failure::invalid(name, format!("`{name}` is neither true nor false"))),
+        }
+    }
+}
+
+fn decode(text: &str) -> Result<String, Failure> {
+    let text = text.replace('+', " ");
+    let decoded = percent_encoding::percent_decode_str(&text).decode_utf8();
+    decoded.map(|text| text.into_owned()).map_err(|_| Failure::invalid("query", "the query string holds bytes that are not UTF-8"))
+}
+
+/// A list's cursor is the id that its page ended with.
+pub(super) fn close_cursor(id: &str) -> String {
+    URL_SAFE_NO_PAD.encode(id)
+}
+
+fn open_cursor(cursor: &str) -> Result<String, Failure> {
+    let decoded = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.ok_or_else(|| Error::new(ErrorKind::InvalidCursor, "the cursor is not one of this list").with_param("cursor").into())
+}

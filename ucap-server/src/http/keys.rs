@@ -1,0 +1,183 @@
+//! `/v1/keys`
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use ucap_authz::administration::{self, MintedKey};
+use ucap_core::Resource;
+use ucap_core::catalog::{ApiKey, KeyScope};
+use utoipa::ToSchema;
+
+use super::answer::{Answer, Deleted, deleted, list, object};
+use super::error_response::Failure;
+use super::grants::{present_time, read_actions, words};
+use super::incoming::Incoming;
+use super::route::Route;
+
+/// A year.
+const MAX_OVERLAP_SECONDS: u64 = 366 * 24 * 3600;
+
+/// A key to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewKey {
+    /// Its owner.
+    user: String,
+    /// For people; need not be unique.
+    #[serde(default)]
+    name: String,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<OffsetDateTime>,
+    /// What it keeps of its owner's rights; absent is all, an empty list none.
+    scopes: Option<Vec<ScopeBody>>,
+}
+
+/// What a key keeps.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = KeyScope)]
+pub(super) struct ScopeBody {
+    resource: String,
+    actions: Vec<String>,
+}
+
+/// What changes of a key; absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyPatch {
+    name: Option<String>,
+    /// When it ends, or null for never.
+    #[serde(default, deserialize_with = "present_time")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Option<OffsetDateTime>>,
+}
+
+/// How a key is rotated.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotation {
+    /// So long the old secret stays good; default an hour.
+    overlap_seconds: Option<u64>,
+}
+
+/// A key. Its text is shown once, to who made it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Key)]
+pub(super) struct KeyObject {
+    id: String,
+    /// The key's text; only in the answer that makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    user: String,
+    name: String,
+    #[schema(required)]
+    scopes: Option<Vec<ScopeBody>>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    expires_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: OffsetDateTime,
+    /// Counts changes from 1; the ETag.
+    version: u64,
+}
+
+impl KeyObject {
+    fn of(key: &ApiKey, text: Option<String>) -> Self {
+        let scope = |scope: &KeyScope| ScopeBody {
+            resource: scope.resource.to_string(),
+            actions: words(scope.actions).into_iter().map(str::to_owned).collect(),
+        };
+        Self {
+            id: key.id.clone(),
+            key: text,
+            user: key.user.clone(),
+            name: key.name.clone(),
+            scopes: key.scopes.as_ref().map(|scopes| scopes.iter().map(scope).collect()),
+            expires_at: key.expires_at,
+            created_at: key.stamp.created_at,
+            version: key.stamp.version,
+        }
+    }
+}
+
+impl NewKey {
+    fn read(self) -> Result<administration::NewKey, Failure> {
+        let scope = |scope: ScopeBody| -> Result<KeyScope, Failure> {
+            Ok(KeyScope { resource: Resource::parse(&scope.resource)?, actions: read_actions(&scope.actions)? })
+        };
+        let scopes = self.scopes.map(|scopes| scopes.into_iter().map(scope).collect::<Result<Vec<_>, _>>()).transpose()?;
+        Ok(administration::NewKey { user: self.user, name: self.name, scopes, expires_at: self.expires_at })
+    }
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let path = "/v1/keys/{id}";
+    vec![
+        Route::new(Method::GET, "/v1/keys", "permissions", "List your keys; all of them for administrators", index)
+            .lists::<KeyObject>(),
+        Route::new(Method::POST, "/v1/keys", "permissions", "Create a key", create)
+            .takes::<NewKey>()
+            .answers::<KeyObject>(201),
+        Route::new(Method::GET, path, "permissions", "Read a key", get).answers::<KeyObject>(200),
+        Route::new(Method::PATCH, path, "permissions", "Change a key's name or end", change)
+            .takes::<KeyPatch>()
+            .answers::<KeyObject>(200),
+        Route::new(Method::DELETE, path, "permissions", "Delete a key", delete).answers::<Deleted>(200),
+        Route::new(Method::POST, "/v1/keys/{id}/rotate", "permissions", "Give a key a new secret", rotate)
+            .takes::<Rotation>()
+            .answers::<KeyObject>(200),
+    ]
+}
+
+fn answer(status: StatusCode, key: &ApiKey) -> Answer {
+    object(status, key.stamp.version, &KeyObject::of(key, None))
+}
+
+fn answer_minted(status: StatusCode, minted: &MintedKey) -> Answer {
+    let shown = KeyObject::of(&minted.key, Some(minted.text.expose().to_owned()));
+    object(status, minted.key.stamp.version, &shown)
+}
+
+async fn index(call: Incoming) -> Answer {
+    list(call.session.keys(&call.page()?).await?.map(|key| KeyObject::of(&key, None)))
+}
+
+async fn create(call: Incoming) -> Answer {
+    call.query(&[])?;
+    let (new, session) = call.json::<NewKey>().await?;
+    answer_minted(StatusCode::CREATED, &session.create_key(new.read()?).await?)
+}
+
+async fn get(call: Incoming) -> Answer {
+    call.query(&[])?;
+    answer(StatusCode::OK, &*call.session.key(call.path("id")).await?)
+}
+
+async fn change(call: Incoming) -> Answer {
+    call.query(&[])?;
+    let (id, version) = (call.path("id").to_owned(), call.if_match()?);
+    let (patch, session) = call.json::<KeyPatch>().await?;
+    answer(StatusCode::OK, &session.change_key(&id, patch.name, patch.expires_at, version).await?)
+}
+
+async fn delete(call: Incoming) -> Answer {
+    call.query(&[])?;
+    let id = call.path("id");
+    call.session.delete_key(id, call.if_match()?).await?;
+    deleted(id)
+}
+
+async fn rotate(call: Incoming) -> Answer {
+    call.query(&[])?;
+    let id = call.path("id").to_owned();
+    let (rotation, session) = call.json::<Rotation>().await?;
+    let seconds = rotation.overlap_seconds.unwrap_or(3600);
+    if seconds > MAX_OVERLAP_SECONDS {
+        return Err(Failure::invalid("overlap_seconds", "overlap_seconds is more than a year"));
+    }
+    answer_minted(StatusCode::OK, &session.rotate_key(&id, Duration::from_secs(seconds)).await?)
+}
