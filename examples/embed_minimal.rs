@@ -43,7 +43,8 @@ async fn run(directory: PathBuf) -> Result<SearchAnswer> {
 
     let ana = platform.session(&Principal::User("ana".into()))?;
     let filter = Filter::from_text("severity >= 9 and affects('crates.io', 'smallvec', '1.6.0')")?;
-    let answer = ana.search(&SearchRequest::new("buffer overflow").with_mode(Mode::Lexical).with_filter(filter)).await?;
+    let answer =
+        ana.search(&SearchRequest::new("buffer overflow").with_mode(Mode::Lexical).with_filter(filter)).await?;
     platform.close().await?;
     Ok(answer)
 }
@@ -51,7 +52,8 @@ async fn run(directory: PathBuf) -> Result<SearchAnswer> {
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "a program for the terminal")]
 async fn main() -> Result<()> {
-    let directory = std::env::args_os().nth(1).map_or_else(|| std::env::temp_dir().join("embed-minimal"), PathBuf::from);
+    let directory =
+        std::env::args_os().nth(1).map_or_else(|| std::env::temp_dir().join("embed-minimal"), PathBuf::from);
     for hit in run(directory).await?.hits {
         println!("{} {}", hit.id, hit.passage.unwrap_or_default());
     }

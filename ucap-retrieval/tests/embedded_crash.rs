@@ -13,6 +13,15 @@ use ucap_retrieval::conformance::{Instance, Random, World, model};
 use ucap_retrieval::query::{Mode, SearchRequest, Withdrawn};
 use ucap_retrieval::{DatastoreBackend, Selection};
 
+/// A request that differs from another one in these fields.
+macro_rules! request {
+    ($base:expr $(, $field:ident: $value:expr)*) => {{
+        let mut request = $base;
+        $(request.$field = $value;)*
+        request
+    }};
+}
+
 struct Directory(PathBuf, Arc<EmbeddedBackend>);
 
 impl Directory {
@@ -64,13 +73,13 @@ async fn answers(world: &World) -> Vec<String> {
     let mut answers = Vec::new();
     for query in ["heap overflow", "inyección", "CVE-2021-44228 kernel", "数据库 niño"] {
         for mode in [Mode::Hybrid, Mode::Lexical, Mode::Vector] {
-            let request = SearchRequest { explain: true, limit: 60, withdrawn: Withdrawn::Include, ..SearchRequest::new(query).with_mode(mode) };
+            let request = request!(SearchRequest::new(query).with_mode(mode), explain: true, limit: 60, withdrawn: Withdrawn::Include);
             answers.push(world.answer(&request.with_datasources(["adv"])).await);
         }
-        let request = SearchRequest { vector: Some(vec![1.0, -2.0, 0.5, 0.0, 1.0]), limit: 60, ..SearchRequest::new(query) };
+        let request = request!(SearchRequest::new(query), vector: Some(vec![1.0, -2.0, 0.5, 0.0, 1.0]), limit: 60);
         answers.push(world.answer(&request.with_datasources(["ext"])).await);
     }
-    let all = SearchRequest { mode: Mode::Filter, limit: 1000, withdrawn: Withdrawn::Include, ..SearchRequest::default() };
+    let all = request!(SearchRequest::default(), mode: Mode::Filter, limit: 1000, withdrawn: Withdrawn::Include);
     answers.push(world.answer(&all).await);
     for name in ["adv", "ext"] {
         let admin = world.admin().await.unwrap();
@@ -82,7 +91,9 @@ async fn answers(world: &World) -> Vec<String> {
 async fn change(world: &World, random: &mut Random) {
     let advisories: Vec<Json> = (0..random.below(25)).map(|_| random.advisory()).collect();
     world.ingest("adv", &advisories).await.unwrap();
-    let records: Vec<Json> = (0..random.below(25)).map(|_| json!({"id": random.id(), "t": random.text(6), "_vector": random.vector(5)})).collect();
+    let records: Vec<Json> = (0..random.below(25))
+        .map(|_| json!({"id": random.id(), "t": random.text(6), "_vector": random.vector(5)}))
+        .collect();
     world.ingest("ext", &records).await.unwrap();
     if random.one_in(2) {
         let ids: Vec<String> = (0..4).map(|_| random.id()).collect();

@@ -6,6 +6,15 @@ use ucap_retrieval::conformance::{Random, World};
 use ucap_retrieval::query::{Mode, SearchRequest, SortKey, Withdrawn};
 use ucap_retrieval::{Filter, PutBody, Selection};
 
+/// A request that differs from another one in these fields.
+macro_rules! request {
+    ($base:expr $(, $field:ident: $value:expr)*) => {{
+        let mut request = $base;
+        $(request.$field = $value;)*
+        request
+    }};
+}
+
 fn osv() -> Json {
     json!({"format": "osv"})
 }
@@ -67,7 +76,8 @@ async fn hidden_and_missing_are_told_alike() {
         errors.push(retriever.stats(context, &scope, name).await.unwrap_err());
         errors.push(retriever.ingest(context, &scope, name).await.unwrap_err());
         errors.push(retriever.put(context, &scope, name, "a", PutBody::Json(b"not json".to_vec())).await.unwrap_err());
-        errors.push(retriever.delete_records(context, &scope, name, Selection::Ids(vec!["a".into()])).await.unwrap_err());
+        errors
+            .push(retriever.delete_records(context, &scope, name, Selection::Ids(vec!["a".into()])).await.unwrap_err());
         errors.push(retriever.delete_record(context, &scope, name, "a").await.unwrap_err());
         assert!(errors.iter().all(|error| error.kind() == ErrorKind::NotFound), "{errors:?}");
         seen.push(errors.iter().map(|error| told(error, name)).collect::<Vec<_>>());
@@ -75,7 +85,7 @@ async fn hidden_and_missing_are_told_alike() {
     assert_eq!(seen[0], seen[1]);
     let mut domains = Vec::new();
     for name in ["secret", "nodomain"] {
-        let request = SearchRequest { domains: Some(vec![name.into()]), ..SearchRequest::new("kernel") };
+        let request = request!(SearchRequest::new("kernel"), domains: Some(vec![name.into()]));
         domains.push(told(&world.search("ana", &request).await.unwrap_err(), name));
     }
     assert_eq!(domains[0], domains[1]);
@@ -101,7 +111,8 @@ async fn what_is_visible_but_not_readable_is_denied() {
 
 async fn filled(world: &World) {
     world.datasource("m", &numbers(true)).await.unwrap();
-    let records: Vec<Json> = (0..40).map(|i| json!({"id": format!("r{i:02}"), "t": format!("page {}", i % 5), "n": i % 7})).collect();
+    let records: Vec<Json> =
+        (0..40).map(|i| json!({"id": format!("r{i:02}"), "t": format!("page {}", i % 5), "n": i % 7})).collect();
     world.ingest("m", &records).await.unwrap();
     for user in ["ana", "bob"] {
         world.allow(user, "m", &[Action::Read]).await.unwrap();
@@ -114,8 +125,8 @@ fn paged() -> Vec<SearchRequest> {
         SearchRequest::new("page").with_limit(9),
         SearchRequest::new("page").with_mode(Mode::Lexical).with_limit(9),
         SearchRequest::new("page 3").with_mode(Mode::Vector).with_limit(9),
-        SearchRequest { mode: Mode::Filter, limit: 9, ..SearchRequest::default() },
-        SearchRequest { mode: Mode::Filter, sort, limit: 9, ..SearchRequest::default() },
+        request!(SearchRequest::default(), mode: Mode::Filter, limit: 9),
+        request!(SearchRequest::default(), mode: Mode::Filter, sort: sort, limit: 9),
     ]
 }
 
@@ -138,20 +149,25 @@ async fn a_cursor_is_its_callers_and_its_requests() {
     filled(&world).await;
     for request in paged() {
         let next = search(&world, "ana", &request).await["next"].as_str().unwrap().to_owned();
-        let with = |cursor: &str| SearchRequest { cursor: Some(cursor.to_owned()), ..request.clone() };
+        let with = |cursor: &str| request!(request.clone(), cursor: Some(cursor.to_owned()));
         let refused = async |user: &str, request: &SearchRequest| match world.search(user, request).await {
-            Err(error) => (error.kind(), error.param().map(str::to_owned)) == (ErrorKind::InvalidCursor, Some("cursor".to_owned())),
+            Err(error) => {
+                (error.kind(), error.param().map(str::to_owned))
+                    == (ErrorKind::InvalidCursor, Some("cursor".to_owned()))
+            }
             Ok(_) => false,
         };
         assert!(!refused("ana", &with(&next)).await);
-        assert!(!refused("ana", &SearchRequest { explain: true, limit: 3, ..with(&next) }).await, "limit and explain may change");
+        assert!(!refused("ana", &request!(with(&next), explain: true, limit: 3)).await, "limit and explain may change");
         assert!(refused("bob", &with(&next)).await, "another caller");
-        assert!(refused("ana", &SearchRequest { withdrawn: Withdrawn::Only, ..with(&next) }).await);
-        assert!(refused("ana", &SearchRequest { partial: true, ..with(&next) }).await);
+        assert!(refused("ana", &request!(with(&next), withdrawn: Withdrawn::Only)).await);
+        assert!(refused("ana", &request!(with(&next), partial: true)).await);
         assert!(refused("ana", &with(&next).with_datasources(["m"])).await);
-        assert!(refused("ana", &SearchRequest { domains: Some(vec!["d".into()]), ..with(&next) }).await);
+        assert!(refused("ana", &request!(with(&next), domains: Some(vec!["d".into()]))).await);
         assert!(refused("ana", &with(&next).with_filter(Filter::from_text("n >= 0").unwrap())).await);
-        for forged in ["", "x", "!!", "AAAA", &next[1..], &next[..next.len() - 1], &format!("{next}AA"), &"A".repeat(100_000)] {
+        for forged in
+            ["", "x", "!!", "AAAA", &next[1..], &next[..next.len() - 1], &format!("{next}AA"), &"A".repeat(100_000)]
+        {
             assert!(refused("ana", &with(forged)).await, "{forged:.50}");
         }
         for at in 0..next.len() {
@@ -189,7 +205,7 @@ async fn a_datasource_of_the_same_name_is_another_one() {
         let next = search(&world, "ana", &request).await["next"].as_str().unwrap().to_owned();
         world.delete_datasource("m").await.unwrap();
         filled(&world).await;
-        let answer = search(&world, "ana", &SearchRequest { cursor: Some(next), limit: 1000, ..request }).await;
+        let answer = search(&world, "ana", &request!(request, cursor: Some(next), limit: 1000)).await;
         assert!(answer["hits"].as_array().unwrap().len() <= 40, "no error, and nothing twice within one answer");
     }
 }
@@ -204,7 +220,7 @@ async fn rights_are_read_anew_for_each_page() {
         let grant = world.allow("ana", "m", &[Action::Read]).await.unwrap();
         let scope = world.scope("ana").await.unwrap();
         let first = world.retriever().search(world.context(), &scope, &request).await.unwrap();
-        let second = SearchRequest { cursor: first.next, ..request };
+        let second = request!(request, cursor: first.next);
         assert!(second.cursor.is_some());
         world.retriever().search(world.context(), &scope, &second).await.unwrap();
         world.revoke(&grant).await.unwrap();
@@ -212,7 +228,10 @@ async fn rights_are_read_anew_for_each_page() {
         assert_eq!(error.kind(), ErrorKind::ScopeExpired);
         assert_eq!(search(&world, "ana", &second).await["hits"], json!([]), "a new scope sees what it may: nothing");
         let named = second.with_datasources(["m"]);
-        assert!(matches!(world.search("ana", &named).await.unwrap_err().kind(), ErrorKind::InvalidCursor | ErrorKind::NotFound));
+        assert!(matches!(
+            world.search("ana", &named).await.unwrap_err().kind(),
+            ErrorKind::InvalidCursor | ErrorKind::NotFound
+        ));
     }
 }
 
@@ -227,10 +246,13 @@ async fn hybrid_is_the_reciprocal_ranks_of_its_legs() {
         let records: Vec<Json> = (0..120).map(|_| random.advisory()).collect();
         world.ingest(name, &records).await.unwrap();
     }
-    world.ingest("c", &(0..20).map(|i| json!({"id": format!("c{i}"), "t": random.text(9)})).collect::<Vec<_>>()).await.unwrap();
+    world
+        .ingest("c", &(0..20).map(|i| json!({"id": format!("c{i}"), "t": random.text(9)})).collect::<Vec<_>>())
+        .await
+        .unwrap();
     for _ in 0..30 {
         let query = format!("{} {}", random.word(), random.text(3));
-        let ask = |mode| SearchRequest { explain: true, limit: 1000, ..SearchRequest::new(query.clone()).with_mode(mode) };
+        let ask = |mode| request!(SearchRequest::new(query.clone()).with_mode(mode), explain: true, limit: 1000);
         let mut scores: std::collections::BTreeMap<(String, String), (f32, Json)> = Default::default();
         for (mode, leg) in [(Mode::Lexical, "lexical"), (Mode::Vector, "vector")] {
             let answer = search(&world, "admin", &ask(mode)).await;
@@ -245,10 +267,15 @@ async fn hybrid_is_the_reciprocal_ranks_of_its_legs() {
         want.sort_by(|a, b| b.1.0.total_cmp(&a.1.0).then_with(|| a.0.cmp(&b.0)));
         want.truncate(1000);
         let got = search(&world, "admin", &ask(Mode::Hybrid)).await;
-        let got: Vec<_> = got["hits"].as_array().unwrap().iter().map(|hit| {
-            let key = (hit["datasource"].as_str().unwrap().to_owned(), hit["id"].as_str().unwrap().to_owned());
-            (key, (hit["score"].as_f64().unwrap() as f32, hit["why"].clone()))
-        }).collect();
+        let got: Vec<_> = got["hits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|hit| {
+                let key = (hit["datasource"].as_str().unwrap().to_owned(), hit["id"].as_str().unwrap().to_owned());
+                (key, (hit["score"].as_f64().unwrap() as f32, hit["why"].clone()))
+            })
+            .collect();
         assert_eq!(got, want, "{query}");
     }
 }
@@ -260,7 +287,8 @@ async fn total_counts_what_the_filter_leaves_in_every_mode() {
     for mode in [Mode::Hybrid, Mode::Lexical, Mode::Vector, Mode::Filter] {
         for (filter, want) in [("n >= 0", 40), ("n = 3", 6), ("n > 9", 0)] {
             let query = (mode != Mode::Filter).then(|| "page 3 kernel".to_owned());
-            let request = SearchRequest { query, mode, limit: 1, ..SearchRequest::default() }.with_filter(Filter::from_text(filter).unwrap());
+            let request = request!(SearchRequest::default(), query: query, mode: mode, limit: 1)
+                .with_filter(Filter::from_text(filter).unwrap());
             assert_eq!(search(&world, "ana", &request).await["total"], want, "{mode:?} {filter}");
         }
     }
@@ -284,7 +312,7 @@ async fn one_order_over_datasources_that_differ() {
     ] {
         let sort = vec![SortKey { field: "n".into(), descending }];
         for limit in [1, 2, 3, 100] {
-            let request = SearchRequest { mode: Mode::Filter, sort: sort.clone(), limit, ..SearchRequest::default() };
+            let request = request!(SearchRequest::default(), mode: Mode::Filter, sort: sort.clone(), limit: limit);
             assert_eq!(walk(&world, "admin", request).await, want, "{descending} {limit}");
         }
     }
@@ -303,9 +331,14 @@ async fn a_field_that_nothing_has_is_a_mistake() {
     let error = world.search("admin", &by("n = 1").with_datasources(["x"])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "none of the searched ones has it");
     let sort = vec![SortKey { field: "aliases".into(), descending: false }];
-    let error = world.search("admin", &SearchRequest { mode: Mode::Filter, sort, ..SearchRequest::default() }).await.unwrap_err();
+    let error =
+        world.search("admin", &request!(SearchRequest::default(), mode: Mode::Filter, sort: sort)).await.unwrap_err();
     assert_eq!((error.kind(), error.param()), (ErrorKind::InvalidInput, Some("sort")), "a list has no order");
-    assert_eq!(search(&world, "ana", &by("nosuch = 1")).await["total"], 0, "with nothing to search no field is checked");
+    assert_eq!(
+        search(&world, "ana", &by("nosuch = 1")).await["total"],
+        0,
+        "with nothing to search no field is checked"
+    );
 }
 
 #[tokio::test]
@@ -324,14 +357,14 @@ async fn external_vectors_are_given_or_refused() {
     let report = world.ingest("e", &records).await.unwrap();
     assert_eq!((report.accepted, report.rejected_count), (2, 3), "{report:?}");
     assert_eq!(world.ingest("n", &records[..1]).await.unwrap().rejected_count, 1, "no vectors here");
-    let near = SearchRequest { mode: Mode::Vector, vector: Some(vec![0.0, 1.0, 0.5]), ..SearchRequest::default() };
+    let near = request!(SearchRequest::default(), mode: Mode::Vector, vector: Some(vec![0.0, 1.0, 0.5]));
     assert_eq!(ids(&search(&world, "admin", &near).await), ["b", "a"]);
-    let both = SearchRequest { vector: Some(vec![0.0, 1.0, 0.0]), ..SearchRequest::new("kernel") };
+    let both = request!(SearchRequest::new("kernel"), vector: Some(vec![0.0, 1.0, 0.0]));
     assert_eq!(search(&world, "admin", &both).await["hits"].as_array().unwrap().len(), 2);
     for (request, param) in [
-        (SearchRequest { vector: Some(vec![1.0]), ..near.clone() }, "vector"),
-        (SearchRequest { vector: Some(vec![1e30, 0.0, 0.0]), ..near.clone() }, "vector"),
-        (SearchRequest { vector: Some(vec![f32::NAN, 0.0, 0.0]), ..near.clone() }, "vector"),
+        (request!(near.clone(), vector: Some(vec![1.0])), "vector"),
+        (request!(near.clone(), vector: Some(vec![1e30, 0.0, 0.0])), "vector"),
+        (request!(near.clone(), vector: Some(vec![f32::NAN, 0.0, 0.0])), "vector"),
         (SearchRequest::new("kernel").with_mode(Mode::Vector).with_datasources(["e"]), "mode"),
         (near.clone().with_datasources(["n"]), "mode"),
     ] {
@@ -344,14 +377,16 @@ async fn external_vectors_are_given_or_refused() {
 async fn ranked_modes_page_to_their_depth() {
     let world = world().await;
     world.datasource("m", &numbers(false)).await.unwrap();
-    let records: Vec<Json> = (0..1200).map(|i| json!({"id": format!("r{i:04}"), "t": format!("page {}", "x ".repeat(i % 3)), "n": i})).collect();
+    let records: Vec<Json> = (0..1200)
+        .map(|i| json!({"id": format!("r{i:04}"), "t": format!("page {}", "x ".repeat(i % 3)), "n": i}))
+        .collect();
     let report = world.ingest("m", &records).await.unwrap();
     assert_eq!(report.accepted, 1200, "over several batches");
     let request = SearchRequest::new("page").with_mode(Mode::Lexical);
     let walked = walk(&world, "admin", request.clone().with_limit(300)).await;
     assert_eq!(walked.len(), 1000);
     assert_eq!(walked, ids(&search(&world, "admin", &request.with_limit(1000)).await));
-    let all = SearchRequest { mode: Mode::Filter, limit: 7, ..SearchRequest::default() };
+    let all = request!(SearchRequest::default(), mode: Mode::Filter, limit: 7);
     assert_eq!(walk(&world, "admin", all).await.len(), 1200, "mode filter pages to the end");
 }
 
@@ -365,7 +400,7 @@ async fn what_is_deleted_between_pages_comes_no_more() {
         let gone: Vec<String> = whole.iter().skip(6).step_by(5).cloned().collect();
         world.delete("m", Selection::Ids(gone.clone())).await.unwrap();
         let cursor = first["next"].as_str().map(str::to_owned);
-        let rest = walk(&world, "ana", SearchRequest { cursor, ..request }).await;
+        let rest = walk(&world, "ana", request!(request, cursor: cursor)).await;
         let mut seen = [ids(&first), rest].concat();
         assert!(seen[9..].iter().all(|id| !gone.contains(id)));
         let count = seen.len();
@@ -382,7 +417,10 @@ async fn the_last_of_a_batch_wins_and_the_same_is_unchanged() {
     let world = world().await;
     world.datasource("m", &numbers(false)).await.unwrap();
     let line = |n: i64| json!({"id": "a", "n": n});
-    let report = world.ingest("m", &[line(1), line(2), json!({"id": 3}), json!({"id": "b", "nosuch": 1}), line(3)]).await.unwrap();
+    let report = world
+        .ingest("m", &[line(1), line(2), json!({"id": 3}), json!({"id": "b", "nosuch": 1}), line(3)])
+        .await
+        .unwrap();
     assert_eq!((report.accepted, report.unchanged, report.rejected_count), (3, 0, 2));
     assert_eq!(report.rejected.iter().map(|rejection| rejection.line).collect::<Vec<_>>(), [3, 4]);
     let report = world.ingest("m", &[line(3), json!({"id": "c"})]).await.unwrap();

@@ -18,7 +18,9 @@ async fn world(seed: u64) -> World {
         hide(&world, &mut hidden, seed, &format!("a{i}")).await;
         let settings = match name {
             "adv" => json!({"format": "osv"}),
-            _ => json!({"format": "records", "schema": {"text": ["t"], "fields": {"t": {"type": "text"}, "n": {"type": "integer"}, "k": {"type": "keyword"}}}}),
+            _ => {
+                json!({"format": "records", "schema": {"text": ["t"], "fields": {"t": {"type": "text"}, "n": {"type": "integer"}, "k": {"type": "keyword"}}}})
+            }
         };
         world.datasource(name, &settings).await.unwrap();
         world.allow("ana", name, &[Action::Read]).await.unwrap();
@@ -82,7 +84,10 @@ async fn answers(world: &World) -> Vec<String> {
 #[tokio::test]
 async fn hidden_data_change_no_byte() {
     let plain = answers(&world(0).await).await;
-    assert!(plain.iter().filter(|answer| answer.contains("\"id\"")).count() > REQUESTS / 4, "the requests find something");
+    assert!(
+        plain.iter().filter(|answer| answer.contains("\"id\"")).count() > REQUESTS / 4,
+        "the requests find something"
+    );
     for seed in 1..8 {
         let with_hidden = answers(&world(seed).await).await;
         for (i, (got, want)) in with_hidden.iter().zip(&plain).enumerate() {

@@ -121,15 +121,13 @@ impl Client {
         );
         self.out.extend_from_slice(head.as_bytes());
         self.out.extend_from_slice(body);
-        // An idle connection may have been closed by the server: that shows before anything was answered, and one new connection mends it.
-        match self.round_trip() {
-            Err(_) => {
-                self.stream =
-                    dial(&self.address).map_err(|error| format!("{} cannot be reached: {error}", self.address))?;
-                self.round_trip().map_err(|error| format!("{method} {path}: {error}"))
-            }
-            done => done.map_err(|error| format!("{method} {path}: {error}")),
-        }
+        let failure = match self.round_trip() {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => format!("{method} {path}: {failure}"),
+        };
+        // An idle connection may have been closed by the server: one new connection mends that.
+        self.stream = dial(&self.address).map_err(|error| format!("{failure}; and then: {error}"))?;
+        self.round_trip().map_err(|error| format!("{method} {path}: {error}"))
     }
 
     fn round_trip(&mut self) -> std::io::Result<Answer> {

@@ -91,6 +91,15 @@ impl Server {
         client
     }
 
+    /// Adds to a failure what became of the server, if it ended meanwhile.
+    pub(crate) fn explain(&mut self, failure: String) -> String {
+        let Some(Ok(Some(status))) = self.child.as_mut().map(Child::try_wait) else { return failure };
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.trim().lines().collect();
+        let last = lines[lines.len().saturating_sub(5)..].join("\n");
+        format!("{failure}\nucap-server had ended meanwhile ({status}); the end of its log:\n{last}")
+    }
+
     /// Resident memory in MiB.
     pub(crate) fn resident_mib(&self) -> Option<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process()?)).ok()?;

@@ -15,8 +15,8 @@ use crate::analysis::TermGroup;
 use crate::backends::memory::MemoryBackend;
 use crate::bm25::Weights;
 use crate::datastore::{
-    After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, Found, Original, OriginalStore, PageRequest, PageRow,
-    PassageIndex, RecordStore, Scored, Write, Written,
+    After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, Found, Original, OriginalStore, PageRequest,
+    PageRow, PassageIndex, RecordStore, Scored, Write, Written,
 };
 use crate::filter::{Affects, Predicate};
 use crate::hit::DatasourceStats;
@@ -167,14 +167,26 @@ impl BrokenRoles {
         if self.fault == Fault::IgnoresWithdrawn { Withdrawn::Include } else { asked }
     }
 
-    async fn among(&self, context: &RequestContext, permit: &Permit, asked: &Arc<Candidates>, fault: Fault) -> Result<Arc<Candidates>> {
+    async fn among(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        asked: &Arc<Candidates>,
+        fault: Fault,
+    ) -> Result<Arc<Candidates>> {
         if self.fault != fault {
             return Ok(Arc::clone(asked));
         }
         self.whole.records.candidates(context, permit, &Predicate::True, Withdrawn::Include).await
     }
 
-    async fn spoiled(&self, context: &RequestContext, permit: &Permit, mut hits: Vec<Scored>, depth: usize) -> Result<Vec<Scored>> {
+    async fn spoiled(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        mut hits: Vec<Scored>,
+        depth: usize,
+    ) -> Result<Vec<Scored>> {
         match self.fault {
             Fault::CutsTies => hits.truncate(depth),
             Fault::RoundsScores => hits.iter_mut().for_each(|hit| hit.score = f32::from_bits(hit.score.to_bits() & !7)),
@@ -211,7 +223,9 @@ impl RecordStore for BrokenRoles {
         if self.fault == Fault::CountsTheDead {
             self.bury(context, permit, &writes).await?;
         }
-        let is_lossy = self.fault == Fault::DropsAcknowledged && writes.len() > 3 && matches!(writes.last(), Some(Write::Put { .. }));
+        let is_lossy = self.fault == Fault::DropsAcknowledged
+            && writes.len() > 3
+            && matches!(writes.last(), Some(Write::Put { .. }));
         if is_lossy {
             writes.pop();
         }
@@ -232,7 +246,8 @@ impl RecordStore for BrokenRoles {
         withdrawn: Withdrawn,
     ) -> Result<Arc<Candidates>> {
         let withdrawn = self.withdrawn(withdrawn);
-        let fresh = self.store(context, permit).await?.records.candidates(context, permit, predicate, withdrawn).await?;
+        let fresh =
+            self.store(context, permit).await?.records.candidates(context, permit, predicate, withdrawn).await?;
         if self.fault != Fault::KeepsOldCandidates {
             return Ok(fresh);
         }
@@ -259,7 +274,12 @@ impl RecordStore for BrokenRoles {
         Ok(page.into_iter().skip(skipped).collect())
     }
 
-    async fn read(&self, context: &RequestContext, permit: &Permit, rows: &[(u32, Option<u32>)]) -> Result<Vec<Option<Found>>> {
+    async fn read(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        rows: &[(u32, Option<u32>)],
+    ) -> Result<Vec<Option<Found>>> {
         self.store(context, permit).await?.records.read(context, permit, rows).await
     }
 
@@ -274,7 +294,12 @@ impl RecordStore for BrokenRoles {
 
 #[async_trait]
 impl PassageIndex for BrokenRoles {
-    async fn statistics(&self, context: &RequestContext, permit: &Permit, groups: &[TermGroup]) -> Result<CollectionStatistics> {
+    async fn statistics(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        groups: &[TermGroup],
+    ) -> Result<CollectionStatistics> {
         let live = self.store(context, permit).await?.passages.statistics(context, permit, groups).await?;
         if self.fault != Fault::CountsTheDead {
             return Ok(live);
@@ -311,7 +336,12 @@ impl PassageIndex for BrokenRoles {
         self.spoiled(context, permit, hits, depth).await
     }
 
-    async fn known_vectors(&self, context: &RequestContext, permit: &Permit, ids: &[String]) -> Result<HashMap<[u8; 32], Vec<f32>>> {
+    async fn known_vectors(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        ids: &[String],
+    ) -> Result<HashMap<[u8; 32], Vec<f32>>> {
         self.store(context, permit).await?.passages.known_vectors(context, permit, ids).await
     }
 }

@@ -12,13 +12,40 @@ pub struct Random(u64);
 
 /// Few, so that records share them.
 const WORDS: [&str; 24] = [
-    "overflow", "buffer", "heap", "injection", "inyección", "INYECCION", "kernel", "remote", "ejecución", "execution", "código",
-    "the", "niño", "log4j-core", "CVE-2021-44228", "10.0.0.1", "parsing", "parser", "Straße", "数据库", "%", "_", "it's", "🔥",
+    "overflow",
+    "buffer",
+    "heap",
+    "injection",
+    "inyección",
+    "INYECCION",
+    "kernel",
+    "remote",
+    "ejecución",
+    "execution",
+    "código",
+    "the",
+    "niño",
+    "log4j-core",
+    "CVE-2021-44228",
+    "10.0.0.1",
+    "parsing",
+    "parser",
+    "Straße",
+    "数据库",
+    "%",
+    "_",
+    "it's",
+    "🔥",
 ];
 const IDS: [&str; 14] =
     ["a", "b", "c", "A", "a/b", "é", "e\u{301}", "中文", "'; --", "%", "with space", "🔥", "\u{10ffff}", "GHSA-xxxx"];
 const TIMES: [&str; 6] = [
-    "2026-01-01", "2026-01-01T00:00:00Z", "2025-12-31T23:59:59.999Z", "2026-01-01T01:00:00+01:00", "1999-12-31T00:00:00", "2026-03-01T12:00:00Z",
+    "2026-01-01",
+    "2026-01-01T00:00:00Z",
+    "2025-12-31T23:59:59.999Z",
+    "2026-01-01T01:00:00+01:00",
+    "1999-12-31T00:00:00",
+    "2026-03-01T12:00:00Z",
 ];
 const VERSIONS: [&str; 6] = ["1.9.0", "1.10.0", "1.10.0-rc.1", "2.0.0", "v1.9", "0.0.1"];
 
@@ -135,20 +162,32 @@ impl Random {
         let op = self.pick(&["eq", "ne", "gt", "gte", "lt", "lte"]);
         match self.below(14) {
             0 => json!({op: {"k": self.pick(&["red", "Red", "blue", "", "10", "ñ"])}}),
-            1 => json!({op: {"n": self.pick(&[json!(0), json!(1), json!(1.5), json!(9_007_199_254_740_993_i64), json!(1e300)])}}),
+            1 => {
+                json!({op: {"n": self.pick(&[json!(0), json!(1), json!(1.5), json!(9_007_199_254_740_993_i64), json!(1e300)])}})
+            }
             2 => json!({op: {"f": self.pick(&[json!(0), json!(-0.0), json!(1.5), json!(9_007_199_254_740_993_i64)])}}),
             3 => json!({self.pick(&["eq", "ne"]): {"b": self.one_in(2)}}),
             4 => json!({op: {"at": self.pick(&TIMES)}}),
             5 => json!({op: {"v": self.pick(&VERSIONS)}}),
-            6 => json!({op: {self.pick(&["t", "u", "summary", "id"]): self.pick(&["", "a", "café", "a\u{0}b", "heap"])}}),
-            7 => json!({"contains": {self.pick(&["t", "u", "k", "summary", "id"]): self.pick(&["", "RE", "cafe", "%", "_", "\u{0}", "nino", "'", "strasse"])}}),
-            8 => json!({"contains": {self.pick(&["tags", "aliases", "packages"]): self.pick(&["x", "xy", "", "CVE-2021-44228", "npm/left-pad"])}}),
-            9 => json!({"exists": self.pick(&["t", "u", "k", "n", "f", "b", "at", "v", "tags", "id", "summary", "withdrawn", "aliases", "nosuch"])}),
+            6 => {
+                json!({op: {self.pick(&["t", "u", "summary", "id"]): self.pick(&["", "a", "café", "a\u{0}b", "heap"])}})
+            }
+            7 => {
+                json!({"contains": {self.pick(&["t", "u", "k", "summary", "id"]): self.pick(&["", "RE", "cafe", "%", "_", "\u{0}", "nino", "'", "strasse"])}})
+            }
+            8 => {
+                json!({"contains": {self.pick(&["tags", "aliases", "packages"]): self.pick(&["x", "xy", "", "CVE-2021-44228", "npm/left-pad"])}})
+            }
+            9 => {
+                json!({"exists": self.pick(&["t", "u", "k", "n", "f", "b", "at", "v", "tags", "id", "summary", "withdrawn", "aliases", "nosuch"])})
+            }
             10 => json!({"in": {self.pick(&["k", "id"]): ["red", "a", "é", "blue"]}}),
             11 => json!({"in": {"n": [0, 1, 2.5, 9_007_199_254_740_993_i64]}}),
             12 => json!({"in": {"f": [0, 1.5, 1e300]}}),
-            _ => json!({"affects": {"ecosystem": self.pick(&["npm", "PyPI", "Maven", "Debian", "Debian:12"]), "package": self.pick(&["left-pad", "log4j"]),
-                "version": self.pick(&["1.0", "1.2", "2.5", "not a version!", "3"])}}),
+            _ => {
+                json!({"affects": {"ecosystem": self.pick(&["npm", "PyPI", "Maven", "Debian", "Debian:12"]), "package": self.pick(&["left-pad", "log4j"]),
+                "version": self.pick(&["1.0", "1.2", "2.5", "not a version!", "3"])}})
+            }
         }
     }
 
@@ -161,7 +200,8 @@ impl Random {
             request.explain = self.one_in(2);
         } else {
             let fields = ["t", "u", "k", "n", "f", "b", "at", "v", "id", "published", "severity", "title"];
-            let sort = |random: &mut Self| SortKey { field: random.pick(&fields).to_owned(), descending: random.one_in(2) };
+            let sort =
+                |random: &mut Self| SortKey { field: random.pick(&fields).to_owned(), descending: random.one_in(2) };
             request.sort = (0..self.below(3)).map(|_| sort(self)).collect();
         }
         if mode == Mode::Filter || self.one_in(2) {

@@ -30,8 +30,10 @@ fn settings_of(name: &str) -> Json {
             "schema": {"text": ["t"], "fields": {"t": {"type": "text"}, "n": {"type": "float"}, "k": {"type": "keyword"}}}}),
         "doc" => json!({"format": "documents", "language": "es"}),
         // Fields of the names of `rec`, with other types.
-        "other" => json!({"format": "records", "schema": {"text": ["t"], "fields": {"t": {"type": "keyword"}, "k": {"type": "text"},
-            "n": {"type": "keyword"}, "f": {"type": "integer"}, "at": {"type": "keyword"}, "b": {"type": "keyword"}}}}),
+        "other" => {
+            json!({"format": "records", "schema": {"text": ["t"], "fields": {"t": {"type": "keyword"}, "k": {"type": "text"},
+            "n": {"type": "keyword"}, "f": {"type": "integer"}, "at": {"type": "keyword"}, "b": {"type": "keyword"}}}})
+        }
         _ => all_types(),
     }
 }
@@ -42,9 +44,13 @@ fn record(random: &mut Random, name: &str) -> Json {
         "ext" => {
             json!({"id": random.id(), "t": random.text(8), "n": random.below(3), "k": random.word(), "_vector": random.vector(4)})
         }
-        "doc" => json!({"id": random.id(), "title": random.text(3), "text": format!("# {}\n\n{}", random.text(3), random.text(40))}),
-        "other" => json!({"id": random.id(), "t": random.word(), "k": random.text(3), "n": random.pick(&["1", "10", "9", "x"]),
-            "f": random.below(4), "at": random.pick(&["2026", "2026-01-01T00:00:00", ""]), "b": "true"}),
+        "doc" => {
+            json!({"id": random.id(), "title": random.text(3), "text": format!("# {}\n\n{}", random.text(3), random.text(40))})
+        }
+        "other" => {
+            json!({"id": random.id(), "t": random.word(), "k": random.text(3), "n": random.pick(&["1", "10", "9", "x"]),
+            "f": random.below(4), "at": random.pick(&["2026", "2026-01-01T00:00:00", ""]), "b": "true"})
+        }
         _ => random.record(),
     }
 }
@@ -96,7 +102,11 @@ async fn one(world: &mut World, reference: &mut World, random: &mut Random, is_l
         }
         9 => {
             let id = random.id();
-            expect_same(format!("get of {id:?} from {name}"), get(world, name, &id).await?, get(reference, name, &id).await?)?;
+            expect_same(
+                format!("get of {id:?} from {name}"),
+                get(world, name, &id).await?,
+                get(reference, name, &id).await?,
+            )?;
             expect_same(format!("stats of {name}"), stats(world, name).await?, stats(reference, name).await?)
         }
         10 if random.one_in(3) => {
@@ -139,7 +149,8 @@ async fn stats(world: &World, name: &str) -> Result<String, Failure> {
 async fn search(world: &World, reference: &World, mut request: SearchRequest) -> Outcome {
     for page in 0..MAX_PAGES {
         let (got, want) = (world.answer(&request).await, reference.answer(&request).await);
-        let next = serde_json::from_str::<Json>(&want).ok().and_then(|json| Some(json.get("next")?.as_str()?.to_owned()));
+        let next =
+            serde_json::from_str::<Json>(&want).ok().and_then(|json| Some(json.get("next")?.as_str()?.to_owned()));
         expect_same_text(format!("page {page} of {request:?}"), &got, &want)?;
         if next.is_none() {
             return Ok(());

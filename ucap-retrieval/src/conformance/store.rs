@@ -11,7 +11,8 @@ use super::embedder::WordEmbedder;
 use crate::analysis::{analyze_document, analyze_query};
 use crate::bm25::Weights;
 use crate::datastore::{
-    After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, NewPassage, PageRequest, PageRow, Scored, Write, Written,
+    After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, NewPassage, PageRequest, PageRow, Scored,
+    Write, Written,
 };
 use crate::filter::{Filter, Predicate, resolve};
 use crate::query::{SortKey, Withdrawn};
@@ -33,7 +34,12 @@ pub struct Store {
 }
 
 impl Store {
-    pub(super) async fn open(context: &RequestContext, backend: &Arc<dyn DatastoreBackend>, scope: &Scope, id: &str) -> Result<Self> {
+    pub(super) async fn open(
+        context: &RequestContext,
+        backend: &Arc<dyn DatastoreBackend>,
+        scope: &Scope,
+        id: &str,
+    ) -> Result<Self> {
         let (read, write) = (scope.permit(id, Action::Read)?, scope.permit(id, Action::Write)?);
         let roles = backend.open(context, read.datasource()).await?;
         let settings = Settings::of(read.datasource())?;
@@ -49,7 +55,8 @@ impl Store {
         let line = record.to_string();
         let record = read_record(self.settings.format, &self.settings.schema, line.as_bytes())?;
         let embed = |text: &str| matches!(self.settings.vectors, Vectors::Model(_)).then(|| WordEmbedder::vector(text));
-        let paragraphs = std::iter::once(record.title.as_str()).chain(record.body.split("\n\n")).filter(|text| !text.is_empty());
+        let paragraphs =
+            std::iter::once(record.title.as_str()).chain(record.body.split("\n\n")).filter(|text| !text.is_empty());
         let mut passages: Vec<NewPassage> = paragraphs
             .map(|text| NewPassage {
                 text: text.to_owned(),
@@ -132,7 +139,14 @@ impl Store {
     ///
     /// # Errors
     /// What filter and store say.
-    pub async fn page(&self, filter: &Json, withdrawn: Withdrawn, sort: &[SortKey], after: After, limit: usize) -> Result<Vec<PageRow>> {
+    pub async fn page(
+        &self,
+        filter: &Json,
+        withdrawn: Withdrawn,
+        sort: &[SortKey],
+        after: After,
+        limit: usize,
+    ) -> Result<Vec<PageRow>> {
         let request = PageRequest { predicate: self.predicate(filter)?, withdrawn, sort: sort.to_vec(), after, limit };
         self.roles.records.page(&self.context, &self.read, &request).await
     }

@@ -12,7 +12,8 @@ use ucap_core::catalog::backends::memory::MemoryCatalogStore;
 use ucap_core::catalog::{Catalog, Datasource, Effect};
 use ucap_core::journal::MemoryJournal;
 use ucap_core::{
-    Action, Entropy, Error, ManualClock, Redacted, RequestContext, Resource, Result, SeededEntropy, Subject as GrantSubject,
+    Action, Entropy, Error, ManualClock, Redacted, RequestContext, Resource, Result, SeededEntropy,
+    Subject as GrantSubject,
 };
 
 use super::embedder::{WordEmbedder, model};
@@ -89,7 +90,8 @@ impl World {
         let journal = Arc::new(MemoryJournal::new(clock.clone(), entropy.clone()));
         let store = Arc::new(MemoryCatalogStore::default());
         let catalog = Arc::new(Catalog::open(store, journal.clone(), clock.clone(), Box::new(|_, _| Ok(()))).await?);
-        let gate = Arc::new(Gate::new(catalog, Arc::new(GrantAuthorizer), journal, clock, Peppers::generate(&*entropy)));
+        let gate =
+            Arc::new(Gate::new(catalog, Arc::new(GrantAuthorizer), journal, clock, Peppers::generate(&*entropy)));
         let administration = Administration::new(gate.clone(), entropy, Box::new(|_| true));
         let context = RequestContext::new("conformance");
         administration.bootstrap(&context, None).await?;

@@ -279,9 +279,42 @@ fn last_of_each(records: Vec<Record>) -> (Vec<Record>, Repeated) {
     (kept, repeated)
 }
 
-/// Of the JSON as it was sent: a change that no field shows is a change of what GET answers as `original`.
+/// Of the JSON as it was sent, whatever its spaces, escapes and order of keys: a change that no field shows is still a
+/// change of what GET answers as `original`.
 fn content_hash(record: &Record) -> [u8; 32] {
-    *blake3::hash(record.original.get().as_bytes()).as_bytes()
+    let mut hasher = blake3::Hasher::new();
+    match serde_json::from_str(record.original.get()) {
+        Ok(value) => hash_value(&mut hasher, &value),
+        // What was read once is JSON; should it not be, its bytes still tell one content from another.
+        Err(_) => drop(hasher.update(record.original.get().as_bytes())),
+    }
+    hasher.finalize().into()
+}
+
+/// Each value with its kind and length, so that no two values feed the same bytes.
+fn hash_value(hasher: &mut blake3::Hasher, value: &serde_json::Value) {
+    let mut add = |kind: u8, bytes: &[u8]| {
+        hasher.update(&[kind]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    };
+    match value {
+        serde_json::Value::Null => add(0, &[]),
+        serde_json::Value::Bool(value) => add(1, &[u8::from(*value)]),
+        serde_json::Value::Number(number) => add(2, number.to_string().as_bytes()),
+        serde_json::Value::String(text) => add(3, text.as_bytes()),
+        serde_json::Value::Array(elements) => {
+            add(4, &(elements.len() as u64).to_le_bytes());
+            elements.iter().for_each(|element| hash_value(hasher, element));
+        }
+        serde_json::Value::Object(members) => {
+            add(5, &(members.len() as u64).to_le_bytes());
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(key, _)| *key);
+            for (key, member) in members {
+                hasher.update(&(key.len() as u64).to_le_bytes()).update(key.as_bytes());
+                hash_value(hasher, member);
+            }
+        }
+    }
 }
 
 fn passages_of(record: &Record, settings: &Settings) -> Vec<NewPassage> {

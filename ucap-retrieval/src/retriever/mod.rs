@@ -8,6 +8,7 @@ mod sources;
 
 use std::sync::Arc;
 
+use moka::sync::Cache;
 use ucap_authz::{Gate, Permit, Scope};
 use ucap_core::catalog::Datasource;
 use ucap_core::journal::{Durability, JournalStore, NewEntry};
@@ -30,6 +31,8 @@ pub const INGESTED: &str = "retrieval.ingest";
 /// The journal's kind of a delete of records.
 pub const DELETED: &str = "retrieval.delete";
 const PAYLOAD_VERSION: u16 = 1;
+/// Query vectors that are kept: a few megabytes.
+const EMBEDDED_QUERIES: u64 = 2048;
 
 /// What a retriever is made of.
 #[derive(Debug)]
@@ -51,13 +54,15 @@ pub struct Retriever {
     backend: Arc<dyn DatastoreBackend>,
     embedder: Arc<dyn Embedder>,
     cursors: Cursors,
+    /// Vectors of recent queries, by BLAKE3 of the text: pages, modes and callers that ask the same share one.
+    embedded: Cache<[u8; 32], Arc<Vec<f32>>>,
 }
 
 impl Retriever {
     /// A retriever.
     pub fn new(options: RetrieverOptions) -> Self {
         let RetrieverOptions { gate, backend, embedder, cursor_key } = options;
-        Self { gate, backend, embedder, cursors: Cursors::new(cursor_key) }
+        Self { gate, backend, embedder, cursors: Cursors::new(cursor_key), embedded: Cache::new(EMBEDDED_QUERIES) }
     }
 
     /// Searches what `scope` may read.

@@ -143,8 +143,15 @@ impl Retriever {
     }
 
     async fn embed_query(&self, context: &RequestContext, text: &str) -> Result<Vec<f32>> {
+        // The model's weights are pinned while the process runs, so a text has one vector.
+        let key = *blake3::hash(text.as_bytes()).as_bytes();
+        if let Some(held) = self.embedded.get(&key) {
+            return Ok(held.to_vec());
+        }
         let vectors = self.embedder.embed(context, EmbeddingLane::Query, vec![text.to_owned()]).await?;
-        vectors.into_iter().next().ok_or_else(|| Error::internal("the embedder returned no vector"))
+        let vector = vectors.into_iter().next().ok_or_else(|| Error::internal("the embedder returned no vector"))?;
+        self.embedded.insert(key, Arc::new(vector.clone()));
+        Ok(vector)
     }
 
     /// BM25 with statistics summed over all sources of one language, so that scores of different datasources compare. Other

@@ -63,13 +63,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     listening(&mut figures, "empty directory", &server);
     let local = model.is_ok();
-    loading::load(&server, &corpus, local, &mut figures)?;
+    loading::load(&server, &corpus, local, &mut figures).map_err(|failure| server.explain(failure))?;
     memory(&mut figures, "after loading", &server);
 
     server.restart()?;
     listening(&mut figures, "everything loaded", &server);
     memory(&mut figures, "after a restart", &server);
-    asking::ask(&server, &corpus, &workload, local, &mut figures)?;
+    let asked = asking::ask(&server, &corpus, &workload, local, &mut figures);
+    asked.map_err(|failure| server.explain(failure))?;
     memory(&mut figures, "after all queries", &server);
     figures.single("data directory", corpus::folder_mib(&server.data()), "MiB", None);
     figures.print(options.json);

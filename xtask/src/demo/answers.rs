@@ -96,7 +96,10 @@ mod tests {
 
     #[test]
     fn timings_are_spelt_out() {
-        assert_eq!(spell_timing("embed;dur=3.24, filter;desc=\"x\";dur=0.1,vector;dur=0.01,fuse"), "embed 3.2, filter 0.1");
+        assert_eq!(
+            spell_timing("embed;dur=3.24, filter;desc=\"x\";dur=0.1,vector;dur=0.01,fuse"),
+            "embed 3.2, filter 0.1"
+        );
         assert_eq!(spell_timing(""), "");
     }
 

@@ -70,10 +70,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .map_err(|failure| format!("without its embedding model the demo cannot show search by meaning: {failure}"))?;
 
     let start = Instant::now();
-    let server = Server::start(&programs, "ucap-demo", options.keep)?;
+    let mut server = Server::start(&programs, "ucap-demo", options.keep)?;
     println!("\nucap-server answers at {} after {} ms", server.base, server.ready_after.as_millis());
-    let keys = prepare(&server, &halves)?;
-    ask(&server, &halves, &keys)?;
+    let shown = prepare(&server, &halves).and_then(|keys| ask(&server, &halves, &keys).map(|()| keys));
+    let keys = shown.map_err(|failure| server.explain(failure))?;
     println!("\nfrom the server's start to here: {:.1} s", start.elapsed().as_secs_f64());
     what_next(server, &keys, options.keep);
     Ok(())

@@ -11,27 +11,33 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Holds the catalog in memory.
 #[derive(Debug, Default)]
-pub struct MemoryCatalogStore(Mutex<(u64, BTreeMap<(ObjectKind, String), Object>)>);
+pub struct MemoryCatalogStore(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    epoch: u64,
+    objects: BTreeMap<(ObjectKind, String), Object>,
+}
 
 #[async_trait]
 impl CatalogStore for MemoryCatalogStore {
     async fn load(&self) -> Result<CatalogImage> {
         let held = self.0.lock();
-        Ok(CatalogImage { epoch: held.0, objects: held.1.values().cloned().collect() })
+        Ok(CatalogImage { epoch: held.epoch, objects: held.objects.values().cloned().collect() })
     }
 
     async fn apply(&self, epoch: u64, changes: &[Change]) -> Result<()> {
         let mut held = self.0.lock();
-        if held.0 + 1 != epoch {
+        if held.epoch + 1 != epoch {
             return Err(Error::new(ErrorKind::Unavailable, "the catalog was changed by somebody else; try again"));
         }
         for change in changes {
             match change {
-                Change::Put(object) => held.1.insert((object.kind(), object.id().to_owned()), object.clone()),
-                Change::Delete(kind, id) => held.1.remove(&(*kind, id.clone())),
+                Change::Put(object) => held.objects.insert((object.kind(), object.id().to_owned()), object.clone()),
+                Change::Delete(kind, id) => held.objects.remove(&(*kind, id.clone())),
             };
         }
-        held.0 = epoch;
+        held.epoch = epoch;
         Ok(())
     }
 

@@ -16,8 +16,8 @@ use super::ranking::{best, frequency, lexical_score, vector_score};
 use crate::analysis::TermGroup;
 use crate::bm25::Weights;
 use crate::datastore::{
-    After, Candidates, CollectionStatistics, Found, NewPassage, Original, OriginalStore, PageRequest, PageRow, PassageIndex,
-    RecordStore, Scored, SortValue, Write, Written, demand,
+    After, Candidates, CollectionStatistics, Found, NewPassage, Original, OriginalStore, PageRequest, PageRow,
+    PassageIndex, RecordStore, Scored, SortValue, Write, Written, demand,
 };
 use crate::filter::{Affects, Predicate};
 use crate::hit::DatasourceStats;
@@ -168,7 +168,12 @@ impl RecordStore for MemoryDatasource {
         Ok(writes.into_iter().map(write).collect())
     }
 
-    async fn hashes(&self, _context: &RequestContext, permit: &Permit, ids: &[String]) -> Result<Vec<Option<[u8; 32]>>> {
+    async fn hashes(
+        &self,
+        _context: &RequestContext,
+        permit: &Permit,
+        ids: &[String],
+    ) -> Result<Vec<Option<[u8; 32]>>> {
         self.demand(permit, Action::Write)?;
         let state = self.held.0.read();
         Ok(ids.iter().map(|id| state.by_id(id).map(|row| row.hash)).collect())
@@ -206,12 +211,19 @@ impl RecordStore for MemoryDatasource {
         Ok(page)
     }
 
-    async fn read(&self, _context: &RequestContext, permit: &Permit, rows: &[(u32, Option<u32>)]) -> Result<Vec<Option<Found>>> {
+    async fn read(
+        &self,
+        _context: &RequestContext,
+        permit: &Permit,
+        rows: &[(u32, Option<u32>)],
+    ) -> Result<Vec<Option<Found>>> {
         self.demand(permit, Action::Read)?;
         let state = self.held.0.read();
         let found = |(row, passage): &(u32, Option<u32>)| {
             let Some(held) = state.rows.get(row) else { return Ok(None) };
-            let text = |wanted: u32| held.numbered().find(|(number, _)| *number == wanted).map(|(_, passage)| passage.text.clone());
+            let text = |wanted: u32| {
+                held.numbered().find(|(number, _)| *number == wanted).map(|(_, passage)| passage.text.clone())
+            };
             Ok(Some(Found { id: held.record.id.clone(), fields: held.fields()?, passage: passage.and_then(text) }))
         };
         rows.iter().map(found).collect()
@@ -238,12 +250,18 @@ impl RecordStore for MemoryDatasource {
 
 #[async_trait]
 impl PassageIndex for MemoryDatasource {
-    async fn statistics(&self, context: &RequestContext, permit: &Permit, groups: &[TermGroup]) -> Result<CollectionStatistics> {
+    async fn statistics(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        groups: &[TermGroup],
+    ) -> Result<CollectionStatistics> {
         self.demand(permit, Action::Read)?;
         context.check()?;
         let state = self.held.0.read();
         let passages: Vec<&NewPassage> = state.rows.values().flat_map(|row| &row.passages).collect();
-        let holders = |group: &TermGroup| passages.iter().filter(|passage| frequency(group, passage) > 0).count() as u64;
+        let holders =
+            |group: &TermGroup| passages.iter().filter(|passage| frequency(group, passage) > 0).count() as u64;
         Ok(CollectionStatistics {
             passages: passages.len() as u64,
             terms: passages.iter().map(|passage| passage.terms.len() as u64).sum(),
@@ -286,13 +304,15 @@ impl PassageIndex for MemoryDatasource {
             return Ok(Vec::new());
         }
         let state = self.held.0.read();
-        let dimensions = state.rows.values().flat_map(|row| &row.passages).find_map(|passage| passage.vector.as_ref()).map(Vec::len);
+        let dimensions =
+            state.rows.values().flat_map(|row| &row.passages).find_map(|passage| passage.vector.as_ref()).map(Vec::len);
         let dimensions = match &self.settings.vectors {
             Vectors::External(_, dimensions) => Some(*dimensions),
             Vectors::None | Vectors::Model(_) => dimensions,
         };
         if dimensions.is_some_and(|dimensions| dimensions != query.len()) {
-            let message = format!("the vector has {} numbers, the datasource's have {}", query.len(), dimensions.unwrap_or(0));
+            let message =
+                format!("the vector has {} numbers, the datasource's have {}", query.len(), dimensions.unwrap_or(0));
             return Err(Error::invalid("vector", message));
         }
         let scored = state
@@ -301,11 +321,17 @@ impl PassageIndex for MemoryDatasource {
         Ok(best(scored, depth))
     }
 
-    async fn known_vectors(&self, _context: &RequestContext, permit: &Permit, ids: &[String]) -> Result<HashMap<[u8; 32], Vec<f32>>> {
+    async fn known_vectors(
+        &self,
+        _context: &RequestContext,
+        permit: &Permit,
+        ids: &[String],
+    ) -> Result<HashMap<[u8; 32], Vec<f32>>> {
         self.demand(permit, Action::Write)?;
         let state = self.held.0.read();
         let passages = ids.iter().filter_map(|id| state.by_id(id)).flat_map(|row| &row.passages);
-        let known = |passage: &NewPassage| Some((*blake3::hash(passage.text.as_bytes()).as_bytes(), passage.vector.clone()?));
+        let known =
+            |passage: &NewPassage| Some((*blake3::hash(passage.text.as_bytes()).as_bytes(), passage.vector.clone()?));
         Ok(passages.filter_map(known).collect())
     }
 }

@@ -8,7 +8,12 @@ use crate::datastore::{After, Write};
 use crate::query::Withdrawn;
 
 /// Demands that rows and pages are those of the records that `matches`.
-async fn agree(store: &Store, records: &[Json], filter: &Json, withdrawn: Withdrawn) -> Result<Vec<String>, crate::conformance::Failure> {
+async fn agree(
+    store: &Store,
+    records: &[Json],
+    filter: &Json,
+    withdrawn: Withdrawn,
+) -> Result<Vec<String>, crate::conformance::Failure> {
     let predicate = store.predicate(filter)?;
     let mut want: Vec<String> = Vec::new();
     for record in records {
@@ -46,25 +51,61 @@ pub(super) async fn mean_what_the_table_says(world: &mut World) -> Outcome {
     let store = world.store("m").await?;
     store.put_all(&table()).await?;
     let cases = [
-        (json!({"eq": {"k": "red"}}), "b"), (json!({"ne": {"k": "red"}}), "acd"), (json!({"not": {"eq": {"k": "red"}}}), "acde"),
-        (json!({"in": {"k": ["red", "blue", "nope"]}}), "bcd"), (json!({"in": {"f": [1.5, -0.5]}}), "abd"), (json!({"in": {"v": ["1.9.0"]}}), "a"),
-        (json!({"gt": {"n": 1}}), "bce"), (json!({"gte": {"n": 2}}), "bce"), (json!({"lt": {"n": 2}}), "a"), (json!({"lte": {"n": 2}}), "ab"),
-        (json!({"gt": {"n": 1.5}}), "bce"), (json!({"eq": {"n": 1.5}}), ""), (json!({"ne": {"n": 1.5}}), "abce"),
-        (json!({"eq": {"n": 9_007_199_254_740_993_i64}}), "e"), (json!({"eq": {"n": 9_007_199_254_740_992_i64}}), ""),
-        (json!({"lt": {"f": 0}}), "b"), (json!({"eq": {"f": 1.5}}), "ad"), (json!({"eq": {"b": true}}), "ad"), (json!({"ne": {"b": true}}), "b"),
-        (json!({"contains": {"t": "cafe"}}), "ac"), (json!({"contains": {"t": "CAFÉ"}}), "ac"), (json!({"contains": {"k": "RE"}}), "ab"),
-        (json!({"contains": {"tags": "x"}}), "a"), (json!({"contains": {"t": "it's"}}), "a"), (json!({"contains": {"t": "%"}}), ""),
-        (json!({"contains": {"t": "_"}}), ""), (json!({"contains": {"t": ""}}), "abc"), (json!({"exists": "f"}), "abd"), (json!({"exists": "tags"}), "ac"),
-        (json!({"exists": "id"}), "abcde"), (json!({"exists": "t"}), "abc"), (json!({"not": {"exists": "t"}}), "de"),
-        (json!({"lt": {"at": "2026-01-01"}}), "a"), (json!({"gte": {"at": "2026-01-01"}}), "bc"), (json!({"gt": {"at": "2026-01-01"}}), "c"),
-        (json!({"lte": {"at": "2026-03-01"}}), "abc"), (json!({"gt": {"at": "2026-03-01"}}), ""), (json!({"eq": {"at": "2026-03-01"}}), "c"),
-        (json!({"ne": {"at": "2026-03-01"}}), "ab"), (json!({"in": {"at": ["2026-03-01"]}}), "c"), (json!({"eq": {"at": "2026-01-01T01:00:00+01:00"}}), "b"),
-        (json!({"gt": {"v": "1.9.0"}}), "bc"), (json!({"lt": {"v": "1.10.0"}}), "ac"), (json!({"lt": {"t": "a"}}), "ac"), (json!({"gte": {"k": "blue"}}), "bcd"),
-        (json!({"and": []}), "abcde"), (json!({"or": []}), ""), (json!({"in": {"k": []}}), ""), (json!({"not": {"in": {"k": []}}}), "abcde"),
+        (json!({"eq": {"k": "red"}}), "b"),
+        (json!({"ne": {"k": "red"}}), "acd"),
+        (json!({"not": {"eq": {"k": "red"}}}), "acde"),
+        (json!({"in": {"k": ["red", "blue", "nope"]}}), "bcd"),
+        (json!({"in": {"f": [1.5, -0.5]}}), "abd"),
+        (json!({"in": {"v": ["1.9.0"]}}), "a"),
+        (json!({"gt": {"n": 1}}), "bce"),
+        (json!({"gte": {"n": 2}}), "bce"),
+        (json!({"lt": {"n": 2}}), "a"),
+        (json!({"lte": {"n": 2}}), "ab"),
+        (json!({"gt": {"n": 1.5}}), "bce"),
+        (json!({"eq": {"n": 1.5}}), ""),
+        (json!({"ne": {"n": 1.5}}), "abce"),
+        (json!({"eq": {"n": 9_007_199_254_740_993_i64}}), "e"),
+        (json!({"eq": {"n": 9_007_199_254_740_992_i64}}), ""),
+        (json!({"lt": {"f": 0}}), "b"),
+        (json!({"eq": {"f": 1.5}}), "ad"),
+        (json!({"eq": {"b": true}}), "ad"),
+        (json!({"ne": {"b": true}}), "b"),
+        (json!({"contains": {"t": "cafe"}}), "ac"),
+        (json!({"contains": {"t": "CAFÉ"}}), "ac"),
+        (json!({"contains": {"k": "RE"}}), "ab"),
+        (json!({"contains": {"tags": "x"}}), "a"),
+        (json!({"contains": {"t": "it's"}}), "a"),
+        (json!({"contains": {"t": "%"}}), ""),
+        (json!({"contains": {"t": "_"}}), ""),
+        (json!({"contains": {"t": ""}}), "abc"),
+        (json!({"exists": "f"}), "abd"),
+        (json!({"exists": "tags"}), "ac"),
+        (json!({"exists": "id"}), "abcde"),
+        (json!({"exists": "t"}), "abc"),
+        (json!({"not": {"exists": "t"}}), "de"),
+        (json!({"lt": {"at": "2026-01-01"}}), "a"),
+        (json!({"gte": {"at": "2026-01-01"}}), "bc"),
+        (json!({"gt": {"at": "2026-01-01"}}), "c"),
+        (json!({"lte": {"at": "2026-03-01"}}), "abc"),
+        (json!({"gt": {"at": "2026-03-01"}}), ""),
+        (json!({"eq": {"at": "2026-03-01"}}), "c"),
+        (json!({"ne": {"at": "2026-03-01"}}), "ab"),
+        (json!({"in": {"at": ["2026-03-01"]}}), "c"),
+        (json!({"eq": {"at": "2026-01-01T01:00:00+01:00"}}), "b"),
+        (json!({"gt": {"v": "1.9.0"}}), "bc"),
+        (json!({"lt": {"v": "1.10.0"}}), "ac"),
+        (json!({"lt": {"t": "a"}}), "ac"),
+        (json!({"gte": {"k": "blue"}}), "bcd"),
+        (json!({"and": []}), "abcde"),
+        (json!({"or": []}), ""),
+        (json!({"in": {"k": []}}), ""),
+        (json!({"not": {"in": {"k": []}}}), "abcde"),
         (json!({"or": [{"eq": {"k": "Red"}}, {"and": [{"eq": {"k": "blue"}}, {"gt": {"f": 1}}]}]}), "ad"),
         (json!({"and": [{"or": [{"eq": {"k": "Red"}}, {"eq": {"k": "blue"}}]}, {"gt": {"n": 2}}]}), "c"),
         (json!({"and": [{"not": {"eq": {"k": "blue"}}}, {"exists": "n"}]}), "abe"),
-        (json!({"not": {"or": [{"exists": "t"}, {"exists": "b"}]}}), "e"), (json!({"eq": {"nosuch": 1}}), ""), (json!({"not": {"exists": "nosuch"}}), "abcde"),
+        (json!({"not": {"or": [{"exists": "t"}, {"exists": "b"}]}}), "e"),
+        (json!({"eq": {"nosuch": 1}}), ""),
+        (json!({"not": {"exists": "nosuch"}}), "abcde"),
     ];
     for (filter, want) in cases {
         let found = agree(&store, &table(), &filter, Withdrawn::Exclude).await?;
@@ -103,11 +144,25 @@ pub(super) async fn tell_affected_versions(world: &mut World) -> Outcome {
     ];
     store.put_all(&records).await?;
     for (ecosystem, version, want) in [
-        ("PyPI", "1.9", "ab"), ("PyPI", "1.10", "b"), ("PyPI", "1.10rc1", "ab"), ("PyPI", "0.5", "b"), ("PyPI", "0.9", ""), ("PyPI", "2.0", ""),
-        ("Maven", "1.4", "cd"), ("Maven:12", "1.4", "c"), ("Maven:11", "1.7", ""), ("npm", "1.4.0", ""), ("PyPI", "not a version!", "a"), ("PyPI", "nor this!", ""),
+        ("PyPI", "1.9", "ab"),
+        ("PyPI", "1.10", "b"),
+        ("PyPI", "1.10rc1", "ab"),
+        ("PyPI", "0.5", "b"),
+        ("PyPI", "0.9", ""),
+        ("PyPI", "2.0", ""),
+        ("Maven", "1.4", "cd"),
+        ("Maven:12", "1.4", "c"),
+        ("Maven:11", "1.7", ""),
+        ("npm", "1.4.0", ""),
+        ("PyPI", "not a version!", "a"),
+        ("PyPI", "nor this!", ""),
     ] {
         let filter = json!({"affects": {"ecosystem": ecosystem, "package": "P", "version": version}});
-        let filter = if ecosystem == "PyPI" { filter } else { json!({"affects": {"ecosystem": ecosystem, "package": "p", "version": version}}) };
+        let filter = if ecosystem == "PyPI" {
+            filter
+        } else {
+            json!({"affects": {"ecosystem": ecosystem, "package": "p", "version": version}})
+        };
         let found = agree(&store, &records, &filter, Withdrawn::Exclude).await?;
         expect_same(&filter, found.concat(), want.to_owned())?;
         for affects in store.predicate(&filter)?.unparsed() {
@@ -128,11 +183,17 @@ pub(super) async fn tell_affected_versions(world: &mut World) -> Outcome {
 pub(super) async fn heed_withdrawal(world: &mut World) -> Outcome {
     world.datasource("m", &json!({"format": "osv", "vectors": false})).await?;
     let store = world.store("m").await?;
-    let mut records: Vec<Json> = ["a", "b", "c", "d"].iter().map(|id| json!({"id": id, "summary": format!("text of {id}")})).collect();
+    let mut records: Vec<Json> =
+        ["a", "b", "c", "d"].iter().map(|id| json!({"id": id, "summary": format!("text of {id}")})).collect();
     records[1]["withdrawn"] = "2026-01-01T00:00:00Z".into();
     records[3]["withdrawn"] = "2026-01-01T00:00:00Z".into();
     store.put_all(&records).await?;
-    for filter in [json!({"and": []}), json!({"contains": {"summary": "text"}}), json!({"exists": "withdrawn"}), json!({"not": {"eq": {"id": "a"}}})] {
+    for filter in [
+        json!({"and": []}),
+        json!({"contains": {"summary": "text"}}),
+        json!({"exists": "withdrawn"}),
+        json!({"not": {"eq": {"id": "a"}}}),
+    ] {
         for withdrawn in [Withdrawn::Exclude, Withdrawn::Include, Withdrawn::Only] {
             agree(&store, &records, &filter, withdrawn).await?;
         }
@@ -155,8 +216,13 @@ pub(super) async fn follow_new_fields(world: &mut World) -> Outcome {
     records.push(json!({"id": "f", "x": "Neu", "y": 4, "zs": [1, -2], "k": "red"}));
     store.put_all(&records[5..]).await?;
     for (filter, want) in [
-        (json!({"eq": {"y": 4}}), "f"), (json!({"contains": {"x": "NEU"}}), "f"), (json!({"contains": {"zs": -2}}), "f"), (json!({"exists": "x"}), "f"),
-        (json!({"not": {"exists": "zs"}}), "abcde"), (json!({"eq": {"k": "red"}}), "bf"), (json!({"eq": {"x": "Neu"}}), "f"),
+        (json!({"eq": {"y": 4}}), "f"),
+        (json!({"contains": {"x": "NEU"}}), "f"),
+        (json!({"contains": {"zs": -2}}), "f"),
+        (json!({"exists": "x"}), "f"),
+        (json!({"not": {"exists": "zs"}}), "abcde"),
+        (json!({"eq": {"k": "red"}}), "bf"),
+        (json!({"eq": {"x": "Neu"}}), "f"),
     ] {
         expect_same(&filter, agree(&store, &records, &filter, Withdrawn::Exclude).await?.concat(), want.to_owned())?;
     }
@@ -166,8 +232,30 @@ pub(super) async fn follow_new_fields(world: &mut World) -> Outcome {
 pub(super) async fn see_every_byte_of_a_text(world: &mut World) -> Outcome {
     world.datasource("m", &all_types()).await?;
     let store = world.store("m").await?;
-    let texts = ["", "\u{0}", "a", "a\u{0}", "a\u{0}b", "a\u{0}c", "%", "_", "\\", "'", "\"", "é", "e\u{301}", "\u{10ffff}", "10", "10.0", "1e1"];
-    let records: Vec<Json> = texts.iter().enumerate().map(|(i, text)| json!({"id": format!("r{i:02}"), "t": text, "k": text, "tags": [text]})).collect();
+    let texts = [
+        "",
+        "\u{0}",
+        "a",
+        "a\u{0}",
+        "a\u{0}b",
+        "a\u{0}c",
+        "%",
+        "_",
+        "\\",
+        "'",
+        "\"",
+        "é",
+        "e\u{301}",
+        "\u{10ffff}",
+        "10",
+        "10.0",
+        "1e1",
+    ];
+    let records: Vec<Json> = texts
+        .iter()
+        .enumerate()
+        .map(|(i, text)| json!({"id": format!("r{i:02}"), "t": text, "k": text, "tags": [text]}))
+        .collect();
     store.put_all(&records).await?;
     for text in texts {
         for field in ["t", "k"] {

@@ -14,7 +14,10 @@ const STEPS: usize = 70;
 fn requests() -> Vec<SearchRequest> {
     let mut requests: Vec<SearchRequest> = [Mode::Hybrid, Mode::Lexical, Mode::Vector]
         .into_iter()
-        .flat_map(|mode| ["heap overflow", "inyección kernel", "CVE-2021-44228"].map(|query| SearchRequest::new(query).with_mode(mode)))
+        .flat_map(|mode| {
+            ["heap overflow", "inyección kernel", "CVE-2021-44228"]
+                .map(|query| SearchRequest::new(query).with_mode(mode))
+        })
         .collect();
     for filter in [json!({"and": []}), json!({"contains": {"summary": "heap"}}), json!({"exists": "published"})] {
         requests.extend(Filter::from_json(&filter).map(SearchRequest::filtered));

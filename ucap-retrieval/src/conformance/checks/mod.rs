@@ -30,6 +30,7 @@ pub fn checks() -> Vec<Check> {
         false writes::know_the_vectors_they_hold,
         false writes::are_counted,
         false writes::of_nothing_change_nothing,
+        false writes::take_every_vector_or_refuse_it_before,
         false filters::mean_what_the_table_says,
         false filters::tell_affected_versions,
         false filters::heed_withdrawal,

@@ -43,7 +43,8 @@ pub(super) async fn walk_each_record_once(world: &mut World) -> Outcome {
     sorts.push(vec![keys(&["b"], true), keys(&["at"], false)].concat());
     for sort in sorts {
         let whole = page(&store, &sort, After::Start, 1000).await?;
-        let sorted = whole.is_sorted_by(|a, b| sort_order(&sort, &a.sort, &b.sort).then_with(|| a.id.cmp(&b.id)).is_lt());
+        let sorted =
+            whole.is_sorted_by(|a, b| sort_order(&sort, &a.sort, &b.sort).then_with(|| a.id.cmp(&b.id)).is_lt());
         expect_same(format!("sorted by {sort:?}"), sorted, true)?;
         expect_same("all are there", whole.len() as u64, store.everything().await?.rows().len())?;
         for limit in [1, 2, 7] {
@@ -58,7 +59,11 @@ pub(super) async fn walk_each_record_once(world: &mut World) -> Outcome {
                     break;
                 }
             }
-            expect_same(format!("pages of {limit} by {sort:?}"), walked, whole.iter().map(|row| row.id.clone()).collect())?;
+            expect_same(
+                format!("pages of {limit} by {sort:?}"),
+                walked,
+                whole.iter().map(|row| row.id.clone()).collect(),
+            )?;
         }
     }
     Ok(())
@@ -91,8 +96,17 @@ pub(super) async fn begin_where_they_are_told(world: &mut World) -> Outcome {
 pub(super) async fn compare_across_types(world: &mut World) -> Outcome {
     let store = filled(world).await?;
     let places = [
-        SortValue::Missing, SortValue::Integer(1), SortValue::Integer(i64::MAX), SortValue::Float(0.5), SortValue::Float(-1e300), SortValue::Text("1".into()),
-        SortValue::Text("10".into()), SortValue::Text(String::new()), SortValue::Text("red".into()), SortValue::Bytes(vec![]), SortValue::Bytes(b"1".to_vec()),
+        SortValue::Missing,
+        SortValue::Integer(1),
+        SortValue::Integer(i64::MAX),
+        SortValue::Float(0.5),
+        SortValue::Float(-1e300),
+        SortValue::Text("1".into()),
+        SortValue::Text("10".into()),
+        SortValue::Text(String::new()),
+        SortValue::Text("red".into()),
+        SortValue::Bytes(vec![]),
+        SortValue::Bytes(b"1".to_vec()),
     ];
     for field in FIELDS {
         for descending in [false, true] {
@@ -104,7 +118,9 @@ pub(super) async fn compare_across_types(world: &mut World) -> Outcome {
                     whole.iter().filter(|row| sort_order(&sort, &row.sort, &place).is_ge()).cloned().collect();
                 let got = page(&store, &sort, After::From(place.clone()), 1000).await?;
                 expect_same(format!("from {place:?} by {sort:?}"), ids(&got), ids(&want))?;
-                let equal = |row: &&PageRow| sort_order(&sort, &row.sort, &place).then_with(|| row.id.as_str().cmp("b")).is_gt();
+                let equal = |row: &&PageRow| {
+                    sort_order(&sort, &row.sort, &place).then_with(|| row.id.as_str().cmp("b")).is_gt()
+                };
                 let want: Vec<PageRow> = whole.iter().filter(equal).cloned().collect();
                 let got = page(&store, &sort, After::Record(place.clone(), "b".into()), 1000).await?;
                 expect_same(format!("after {place:?} `b` by {sort:?}"), ids(&got), ids(&want))?;

@@ -4,7 +4,7 @@ use serde_json::json;
 use ucap_core::RequestContext;
 
 use crate::conformance::random::all_types;
-use crate::conformance::{Outcome, Random, World, WordEmbedder, expect_same, expect_that};
+use crate::conformance::{Outcome, Random, WordEmbedder, World, expect_same, expect_that};
 use crate::datastore::{Write, Written};
 use crate::query::Withdrawn;
 
@@ -18,7 +18,10 @@ pub(super) async fn say_what_they_did(world: &mut World) -> Outcome {
         (vec![store.put(&one)?], vec![Written::Created]),
         (vec![store.put(&one)?], vec![Written::Unchanged]),
         (vec![store.put(&two)?, store.put(&json!({"id": "b"}))?], vec![Written::Replaced, Written::Created]),
-        (vec![Write::Delete("nobody".into()), Write::Delete("b".into()), store.put(&two)?], vec![Written::Missing, Written::Deleted, Written::Unchanged]),
+        (
+            vec![Write::Delete("nobody".into()), Write::Delete("b".into()), store.put(&two)?],
+            vec![Written::Missing, Written::Deleted, Written::Unchanged],
+        ),
         (vec![store.put(&json!({"id": "b"}))?, Write::Delete("a".into())], vec![Written::Created, Written::Deleted]),
         (vec![store.put(&two)?, Write::Delete("b".into())], vec![Written::Created, Written::Deleted]),
     ];
@@ -26,14 +29,19 @@ pub(super) async fn say_what_they_did(world: &mut World) -> Outcome {
         let shown = format!("step {number}: {writes:?}");
         expect_same(shown, store.write(writes).await?, want)?;
     }
-    let hashes = store.roles.records.hashes(store.context(), &store.write, &["b".into(), "a".into(), "nobody".into()]).await?;
+    let hashes =
+        store.roles.records.hashes(store.context(), &store.write, &["b".into(), "a".into(), "nobody".into()]).await?;
     let hash = *blake3::hash(two.to_string().as_bytes()).as_bytes();
     expect_same("hashes in the order of the ids", hashes, vec![None, Some(hash), None])?;
     let original = store.roles.originals.get(store.context(), &store.read, "a").await?;
-    let (fields, body) = original.map(|original| (original.fields.get().to_owned(), original.body.get().to_owned())).unwrap_or_default();
+    let (fields, body) =
+        original.map(|original| (original.fields.get().to_owned(), original.body.get().to_owned())).unwrap_or_default();
     expect_same("the fields", fields, r#"{"id":"a","t":"two"}"#.to_owned())?;
     expect_same("the original", body, two.to_string())?;
-    expect_that("a deleted record has no original", store.roles.originals.get(store.context(), &store.read, "b").await?.is_none())
+    expect_that(
+        "a deleted record has no original",
+        store.roles.originals.get(store.context(), &store.read, "b").await?.is_none(),
+    )
 }
 
 pub(super) async fn are_found_and_gone_in_every_leg(world: &mut World) -> Outcome {
@@ -43,7 +51,12 @@ pub(super) async fn are_found_and_gone_in_every_leg(world: &mut World) -> Outcom
         let all = store.everything().await?;
         let filtered = store.candidates(&json!({"contains": {"summary": word}}), Withdrawn::Exclude).await?;
         let lexical = store.lexical(word, &all, 10).await?;
-        let near: Vec<_> = store.nearest(&WordEmbedder::vector(word), &all, 10).await?.into_iter().filter(|hit| hit.score > 0.99).collect();
+        let near: Vec<_> = store
+            .nearest(&WordEmbedder::vector(word), &all, 10)
+            .await?
+            .into_iter()
+            .filter(|hit| hit.score > 0.99)
+            .collect();
         Ok::<_, ucap_core::Error>((
             store.ids(filtered.rows()).await?,
             store.named(&lexical).await?.into_iter().map(|hit| hit.0).collect::<Vec<_>>(),
@@ -67,7 +80,11 @@ pub(super) async fn leave_dead_rows_unreadable(world: &mut World) -> Outcome {
     let store = world.store("m").await?;
     store.put_all(&[json!({"id": "a", "t": "x"}), json!({"id": "b", "t": "x"}), json!({"id": "c", "t": "x"})]).await?;
     let mut hits = store.lexical("x", &store.everything().await?, 10).await?;
-    let ids = store.roles.records.ids(store.context(), &store.read, &hits.iter().map(|hit| hit.row).collect::<Vec<_>>()).await?;
+    let ids = store
+        .roles
+        .records
+        .ids(store.context(), &store.read, &hits.iter().map(|hit| hit.row).collect::<Vec<_>>())
+        .await?;
     store.delete_all(&["b"]).await?;
     store.put_all(&[json!({"id": "c", "t": "y"})]).await?;
     hits.reverse();
@@ -77,7 +94,11 @@ pub(super) async fn leave_dead_rows_unreadable(world: &mut World) -> Outcome {
     let wanted: Vec<_> = hits.iter().map(|hit| (hit.row, Some(hit.passage))).collect();
     let read = store.roles.records.read(store.context(), &store.read, &wanted).await?;
     let got: Vec<_> = read.into_iter().map(|found| found.map(|found| (found.id, found.passage))).collect();
-    expect_same("reading dead rows", got, want.into_iter().map(|id| id.map(|id| (id, Some("x".to_owned())))).collect())?;
+    expect_same(
+        "reading dead rows",
+        got,
+        want.into_iter().map(|id| id.map(|id| (id, Some("x".to_owned())))).collect(),
+    )?;
     let never = store.roles.records.read(store.context(), &store.read, &[(4_000_000, None)]).await?;
     expect_that("a row that never was", never.len() == 1 && never[0].is_none())
 }
@@ -85,9 +106,24 @@ pub(super) async fn leave_dead_rows_unreadable(world: &mut World) -> Outcome {
 pub(super) async fn keep_ids_byte_for_byte(world: &mut World) -> Outcome {
     world.datasource("m", &all_types()).await?;
     let store = world.store("m").await?;
-    let mut ids = ["é", "e\u{301}", "a/b", "'; DROP TABLE record; --", "%", "_", " ", "中文", "🔥", "\u{10ffff}", "\u{85}x", "A", "a", "id"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut ids = [
+        "é",
+        "e\u{301}",
+        "a/b",
+        "'; DROP TABLE record; --",
+        "%",
+        "_",
+        " ",
+        "中文",
+        "🔥",
+        "\u{10ffff}",
+        "\u{85}x",
+        "A",
+        "a",
+        "id",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     ids.retain(|id| !id.chars().any(char::is_control));
     ids.push("x".repeat(512));
     let records: Vec<_> = ids.iter().map(|id| json!({"id": id, "t": "same"})).collect();
@@ -100,7 +136,10 @@ pub(super) async fn keep_ids_byte_for_byte(world: &mut World) -> Outcome {
         let rows = store.candidates(&json!({"eq": {"id": id}}), Withdrawn::Exclude).await?;
         expect_same("found by id", store.ids(rows.rows()).await?, vec![id.clone()])?;
         let original = store.roles.originals.get(store.context(), &store.read, id).await?;
-        expect_that(format!("read by id {id:?}"), original.is_some_and(|original| original.body.get().contains("same")))?;
+        expect_that(
+            format!("read by id {id:?}"),
+            original.is_some_and(|original| original.body.get().contains("same")),
+        )?;
         expect_same("deleted by id", store.delete_all(&[id]).await?, vec![Written::Deleted])?;
     }
     expect_that("nothing is left", store.everything().await?.rows().is_empty())
@@ -133,9 +172,15 @@ pub(super) async fn come_in_large_batches(world: &mut World) -> Outcome {
 pub(super) async fn know_the_vectors_they_hold(world: &mut World) -> Outcome {
     world.datasource("m", &json!({"format": "osv"})).await?;
     let store = world.store("m").await?;
-    store.put_all(&[json!({"id": "a", "summary": "one", "details": "two\n\nthree"}), json!({"id": "b", "summary": "four"})]).await?;
+    store
+        .put_all(&[
+            json!({"id": "a", "summary": "one", "details": "two\n\nthree"}),
+            json!({"id": "b", "summary": "four"}),
+        ])
+        .await?;
     store.put_all(&[json!({"id": "a", "summary": "five"})]).await?;
-    let known = store.roles.passages.known_vectors(store.context(), &store.write, &["a".into(), "nobody".into()]).await?;
+    let known =
+        store.roles.passages.known_vectors(store.context(), &store.write, &["a".into(), "nobody".into()]).await?;
     let texts = ["five"].map(|text| (*blake3::hash(text.as_bytes()).as_bytes(), WordEmbedder::vector(text)));
     expect_same("the vectors of the passages there are", known, texts.into_iter().collect())
 }
@@ -170,8 +215,25 @@ pub(super) async fn of_nothing_change_nothing(world: &mut World) -> Outcome {
     // A request that is over still ends its write or leaves nothing: an answer is not there to be cancelled half way.
     let over = RequestContext::new("over");
     over.cancel();
-    let ended = store.roles.records.write(&over, &store.write, vec![store.put(&json!({"id": "c", "t": "late"}))?]).await;
+    let ended =
+        store.roles.records.write(&over, &store.write, vec![store.put(&json!({"id": "c", "t": "late"}))?]).await;
     let is_there = store.roles.originals.get(store.context(), &store.read, "c").await?.is_some();
     let is_found = !store.lexical("late", &store.everything().await?, 10).await?.is_empty();
     expect_same("a write is all or nothing, in every leg", (is_there, is_found), (ended.is_ok(), ended.is_ok()))
+}
+
+/// What one part refuses must not be committed in another.
+pub(super) async fn take_every_vector_or_refuse_it_before(world: &mut World) -> Outcome {
+    let external = json!({"format": "records", "embedding_model": "external/x", "dimensions": 2, "schema": {"text": [], "fields": {}}});
+    world.datasource("m", &external).await?;
+    for (number, component) in [0.0, -0.0, 1e-45, 1e9, -1e9, 1.1e9, 1e30, 3.4e38].into_iter().enumerate() {
+        let record = json!({"id": format!("r{number}"), "_vector": [component, 1.0]});
+        let report = world.ingest("m", &[record]).await?;
+        let store = world.store("m").await?;
+        let found = store.nearest(&[0.0, 1.0], &store.everything().await?, 100).await?;
+        let stats = store.roles.records.stats(store.context(), &store.read).await?;
+        expect_same(format!("{component} is either taken or refused"), report.accepted + report.rejected_count, 1)?;
+        expect_same(format!("with {component}, what is counted is found"), found.len() as u64, stats.records)?;
+    }
+    Ok(())
 }
