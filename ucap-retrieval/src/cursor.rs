@@ -47,7 +47,8 @@ impl Cursors {
     }
 
     pub(crate) fn write(&self, caller: &Caller, request: &SearchRequest, position: &Position) -> Result<String> {
-        let body = serde_json::to_vec(position).map_err(|cause| Error::internal("a cursor cannot be written").with_source(cause))?;
+        let body = serde_json::to_vec(position)
+            .map_err(|cause| Error::internal("a cursor cannot be written").with_source(cause))?;
         let mut bytes = self.signature(caller, request, &body).as_bytes().to_vec();
         bytes.extend_from_slice(&body);
         Ok(URL_SAFE_NO_PAD.encode(bytes))
@@ -60,8 +61,11 @@ impl Cursors {
     pub(crate) fn read(&self, caller: &Caller, request: &SearchRequest) -> Result<Option<Position>> {
         let Some(text) = &request.cursor else { return Ok(None) };
         let refused = || {
-            Error::new(ErrorKind::InvalidCursor, "the cursor is not one of yours for this request; begin again without cursor")
-                .with_param("cursor")
+            Error::new(
+                ErrorKind::InvalidCursor,
+                "the cursor is not one of yours for this request; begin again without cursor",
+            )
+            .with_param("cursor")
         };
         if text.len() > MAX_CURSOR {
             return Err(refused());
@@ -94,10 +98,25 @@ impl Cursors {
 
 /// All of the request but limit, cursor and explain.
 fn fingerprint(request: &SearchRequest) -> [u8; 32] {
-    let SearchRequest { query, mode, filter, domains, datasources, sort, withdrawn, vector, explain: _, limit: _, cursor: _, partial } = request;
+    let SearchRequest {
+        query,
+        mode,
+        filter,
+        domains,
+        datasources,
+        sort,
+        withdrawn,
+        vector,
+        explain: _,
+        limit: _,
+        cursor: _,
+        partial,
+    } = request;
     let query = query.as_deref().filter(|query| !query.is_empty());
     let filter = filter.as_ref().map(crate::filter::Filter::canonical);
     let vector: Option<Vec<u32>> = vector.as_ref().map(|vector| vector.iter().map(|x| x.to_bits()).collect());
-    let text = format!("{query:?} {mode:?} {filter:?} {domains:?} {datasources:?} {sort:?} {withdrawn:?} {vector:?} {partial:?}");
+    let text = format!(
+        "{query:?} {mode:?} {filter:?} {domains:?} {datasources:?} {sort:?} {withdrawn:?} {vector:?} {partial:?}"
+    );
     *blake3::hash(text.as_bytes()).as_bytes()
 }

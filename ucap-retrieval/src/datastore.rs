@@ -257,7 +257,12 @@ pub trait RecordStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `PermissionDenied` without read; `Unavailable`.
-    async fn read(&self, context: &RequestContext, permit: &Permit, rows: &[(u32, Option<u32>)]) -> Result<Vec<Option<Found>>>;
+    async fn read(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        rows: &[(u32, Option<u32>)],
+    ) -> Result<Vec<Option<Found>>>;
 
     /// The ids in these rows, in order; `None` where the row is gone.
     ///
@@ -290,7 +295,8 @@ pub struct Scored {
     pub row: u32,
     /// The best passage; of equal ones the first.
     pub passage: u32,
-    /// That passage's score.
+    /// The record's score: in the vector leg that of its best passage, in the lexical leg its passages' together (the
+    /// best in full, each further one a quarter of the one before, four at most).
     pub score: f32,
 }
 
@@ -301,7 +307,12 @@ pub trait PassageIndex: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `PermissionDenied` without read; `DeadlineExceeded`; `Overloaded`.
-    async fn statistics(&self, context: &RequestContext, permit: &Permit, groups: &[TermGroup]) -> Result<CollectionStatistics>;
+    async fn statistics(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        groups: &[TermGroup],
+    ) -> Result<CollectionStatistics>;
 
     /// The records among `candidates` with the highest BM25 scores: at least `depth` of them (or all), and all that tie
     /// with the last. Best first; in no order where scores are equal.
@@ -337,7 +348,12 @@ pub trait PassageIndex: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `PermissionDenied` without write; `Unavailable`.
-    async fn known_vectors(&self, context: &RequestContext, permit: &Permit, ids: &[String]) -> Result<HashMap<[u8; 32], Vec<f32>>>;
+    async fn known_vectors(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        ids: &[String],
+    ) -> Result<HashMap<[u8; 32], Vec<f32>>>;
 }
 
 /// A record as it was ingested.

@@ -42,7 +42,10 @@ pub(crate) type LegHits = Vec<(Place, f32, u32)>;
 
 /// A single leg as it is: its scores stay.
 pub(crate) fn alone(kind: LegKind, leg: LegHits) -> Vec<Ranked> {
-    leg.into_iter().enumerate().map(|(i, (place, score, passage))| ranked(kind, i + 1, place, score, score, passage)).collect()
+    leg.into_iter()
+        .enumerate()
+        .map(|(i, (place, score, passage))| ranked(kind, i + 1, place, score, score, passage))
+        .collect()
 }
 
 /// Joins legs by rank. In no order: scores tie, and ids decide.

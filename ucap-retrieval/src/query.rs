@@ -32,9 +32,15 @@ impl Mode {
     /// # Errors
     /// `InvalidInput` with param `mode`.
     pub fn parse(word: &str) -> Result<Self> {
-        [Self::Hybrid, Self::Lexical, Self::Vector, Self::Filter].into_iter().find(|mode| mode.as_str() == word).ok_or_else(
-            || Error::invalid("mode", format!("mode `{word}` is unknown; modes are hybrid, lexical, vector and filter")),
-        )
+        [Self::Hybrid, Self::Lexical, Self::Vector, Self::Filter]
+            .into_iter()
+            .find(|mode| mode.as_str() == word)
+            .ok_or_else(|| {
+                Error::invalid(
+                    "mode",
+                    format!("mode `{word}` is unknown; modes are hybrid, lexical, vector and filter"),
+                )
+            })
     }
 
     /// The word.
@@ -70,7 +76,10 @@ impl Withdrawn {
             "exclude" => Ok(Self::Exclude),
             "include" => Ok(Self::Include),
             "only" => Ok(Self::Only),
-            _ => Err(Error::invalid("withdrawn", format!("withdrawn `{word}` is unknown; write exclude, include or only"))),
+            _ => Err(Error::invalid(
+                "withdrawn",
+                format!("withdrawn `{word}` is unknown; write exclude, include or only"),
+            )),
         }
     }
 
@@ -206,7 +215,10 @@ impl SearchRequest {
         }
         let has_query = self.text().is_some() || (self.mode == Mode::Vector && self.vector.is_some());
         if ranked && !has_query {
-            return Err(Error::invalid("query", format!("mode {} needs a query; give one or use mode filter", self.mode.as_str())));
+            return Err(Error::invalid(
+                "query",
+                format!("mode {} needs a query; give one or use mode filter", self.mode.as_str()),
+            ));
         }
         if !self.vector.iter().flatten().all(|x| x.abs() <= MAX_COMPONENT) {
             return Err(Error::invalid("vector", "vector holds a number that is not between -10^9 and 10^9"));

@@ -192,7 +192,8 @@ impl Parsed {
 
 fn read_vector(json: &Json) -> Result<Vec<f32>> {
     let wrong = |got: String| {
-        let message = format!("`{VECTOR_KEY}` wants a list of 1 to {MAX_DIMENSIONS} numbers between -10^9 and 10^9, got {got}");
+        let message =
+            format!("`{VECTOR_KEY}` wants a list of 1 to {MAX_DIMENSIONS} numbers between -10^9 and 10^9, got {got}");
         Error::invalid(VECTOR_KEY, message)
     };
     let Json::Array(elements) = json else { return Err(wrong(kind_of(json).to_owned())) };

@@ -66,7 +66,10 @@ impl Settings {
                 return Err(Error::invalid("schema", "format records needs a schema: {\"fields\":{…},\"text\":[…]}"));
             }
             (_, Some(_)) => {
-                return Err(Error::invalid("schema", format!("format {} has its own schema; leave schema out", new.format)));
+                return Err(Error::invalid(
+                    "schema",
+                    format!("format {} has its own schema; leave schema out", new.format),
+                ));
             }
         };
         let language = match new.language.as_deref() {
@@ -80,7 +83,10 @@ impl Settings {
         let vectors = match (new.vectors, new.embedding_model.as_deref(), new.dimensions) {
             (Some(false), None, None) => Vectors::None,
             (Some(false), ..) => {
-                return Err(Error::invalid("vectors", "vectors is false, yet an embedding_model or dimensions is given; keep one"));
+                return Err(Error::invalid(
+                    "vectors",
+                    "vectors is false, yet an embedding_model or dimensions is given; keep one",
+                ));
             }
             (_, Some(model), dimensions) if model.starts_with("external/") => external(model, dimensions)?,
             (_, model, None) => {
@@ -163,10 +169,16 @@ impl Settings {
 
 fn external(model: &str, dimensions: Option<u64>) -> Result<Vectors> {
     let dimensions = dimensions.filter(|d| (1..=MAX_DIMENSIONS).contains(d)).ok_or_else(|| {
-        Error::invalid("dimensions", format!("an external embedding_model needs dimensions between 1 and {MAX_DIMENSIONS}"))
+        Error::invalid(
+            "dimensions",
+            format!("an external embedding_model needs dimensions between 1 and {MAX_DIMENSIONS}"),
+        )
     })?;
     if model.len() > 192 || model == "external/" {
-        return Err(Error::invalid("embedding_model", "embedding_model is `external/` and a name of at most 183 bytes"));
+        return Err(Error::invalid(
+            "embedding_model",
+            "embedding_model is `external/` and a name of at most 183 bytes",
+        ));
     }
     Ok(Vectors::External(model.to_owned(), usize::try_from(dimensions).unwrap_or(usize::MAX)))
 }

@@ -247,3 +247,33 @@ async fn without_any_derived_file_the_answers_are_the_same() {
     assert_same(&answers(&found).await, &want, "rebuilt");
     found.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_deleted_datasource_leaves_no_file() {
+    let home = TempDir::new().unwrap();
+    let live = world(home.path()).await;
+    change(&live, &mut Random::new(1)).await;
+    for left in [1, 0] {
+        live.delete_datasource(["ext", "adv"][left]).await.unwrap();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), left);
+    }
+    live.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_while_a_datasource_opens_harms_nobody() {
+    let home = TempDir::new().unwrap();
+    let mut live = world(home.path()).await;
+    change(&live, &mut Random::new(1)).await;
+    let want = answers(&live).await;
+    for pause in 0..40 {
+        live.reopen().await.unwrap();
+        let all = request!(SearchRequest::default(), mode: Mode::Filter);
+        for _ in 0..2 {
+            let wait = std::time::Duration::from_micros(50 * pause);
+            drop(tokio::time::timeout(wait, live.search("admin", &all)).await);
+        }
+        assert_same(&answers(&live).await, &want, &format!("pause {pause}"));
+    }
+    live.close().await.unwrap();
+}

@@ -30,7 +30,13 @@ impl Retriever {
     ///
     /// # Errors
     /// `NotFound`, `PermissionDenied`, `InvalidInput`, `Unavailable`.
-    pub async fn delete_records(&self, context: &RequestContext, scope: &Scope, datasource: &str, selection: Selection) -> Result<DeleteReport> {
+    pub async fn delete_records(
+        &self,
+        context: &RequestContext,
+        scope: &Scope,
+        datasource: &str,
+        selection: Selection,
+    ) -> Result<DeleteReport> {
         let (permit, store) = self.open(context, scope, datasource, Action::Write).await?;
         let mut report = DeleteReport::default();
         match selection {
@@ -86,7 +92,13 @@ impl Retriever {
     ///
     /// # Errors
     /// `NotFound` when datasource or record are missing; else as [`Retriever::delete_records`].
-    pub async fn delete_record(&self, context: &RequestContext, scope: &Scope, datasource: &str, id: &str) -> Result<()> {
+    pub async fn delete_record(
+        &self,
+        context: &RequestContext,
+        scope: &Scope,
+        datasource: &str,
+        id: &str,
+    ) -> Result<()> {
         let report = self.delete_records(context, scope, datasource, Selection::Ids(vec![id.to_owned()])).await?;
         if report.deleted == 0 {
             return Err(Error::not_found(format!("record `{id}` of datasource `{datasource}`")));

@@ -85,7 +85,9 @@ impl Retriever {
         let pages = try_join_all(pages).await?;
         let mut rows: Vec<(usize, PageRow)> =
             pages.into_iter().enumerate().flat_map(|(i, rows)| rows.into_iter().map(move |row| (i, row))).collect();
-        rows.sort_by(|(i, a), (j, b)| sort_order(&request.sort, &a.sort, &b.sort).then(i.cmp(j)).then_with(|| a.id.cmp(&b.id)));
+        rows.sort_by(|(i, a), (j, b)| {
+            sort_order(&request.sort, &a.sort, &b.sort).then(i.cmp(j)).then_with(|| a.id.cmp(&b.id))
+        });
         rows.truncate(wanted);
         Ok(rows)
     }
@@ -103,7 +105,12 @@ impl Retriever {
     }
 }
 
-async fn hits(context: &RequestContext, request: &SearchRequest, sources: &Sources, rows: &[(usize, PageRow)]) -> Result<Vec<Hit>> {
+async fn hits(
+    context: &RequestContext,
+    request: &SearchRequest,
+    sources: &Sources,
+    rows: &[(usize, PageRow)],
+) -> Result<Vec<Hit>> {
     let why = request.explain.then(|| Why {
         lexical: None,
         vector: None,

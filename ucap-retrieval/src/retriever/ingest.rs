@@ -87,7 +87,14 @@ impl Retriever {
     /// # Errors
     /// `InvalidInput` for a body that cannot be read or names another id; `Unsupported` for a document in a datasource of
     /// another format or of a type that cannot be read; else as [`Retriever::ingest`].
-    pub async fn put(&self, context: &RequestContext, scope: &Scope, datasource: &str, id: &str, body: PutBody) -> Result<(bool, RecordAnswer)> {
+    pub async fn put(
+        &self,
+        context: &RequestContext,
+        scope: &Scope,
+        datasource: &str,
+        id: &str,
+        body: PutBody,
+    ) -> Result<(bool, RecordAnswer)> {
         let target = self.target(context, scope, datasource).await?;
         check_id(id)?;
         let record = match body {
@@ -98,10 +105,15 @@ impl Retriever {
             PutBody::Document { .. } if target.settings.format != Format::Documents => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    format!("datasource `{datasource}` holds {}; send the record as application/json", target.settings.format.name()),
+                    format!(
+                        "datasource `{datasource}` holds {}; send the record as application/json",
+                        target.settings.format.name()
+                    ),
                 ));
             }
-            PutBody::Document { content_type, title, bytes } => read_document(id, title.as_deref(), &content_type, &bytes)?,
+            PutBody::Document { content_type, title, bytes } => {
+                read_document(id, title.as_deref(), &content_type, &bytes)?
+            }
         };
         let (fields, original) = (record.fields_json(), record.original.clone());
         check_vector(&record, &target.settings)?;
@@ -125,7 +137,8 @@ impl Retriever {
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
         let held = target.store.records.hashes(context, &target.permit, &ids).await?;
         let hashes: Vec<[u8; 32]> = records.iter().map(content_hash).collect();
-        let is_unchanged: Vec<bool> = held.iter().zip(&hashes).map(|(held, hash)| held.as_ref() == Some(hash)).collect();
+        let is_unchanged: Vec<bool> =
+            held.iter().zip(&hashes).map(|(held, hash)| held.as_ref() == Some(hash)).collect();
         let replaced: Vec<String> = ids
             .iter()
             .zip(&held)
@@ -142,8 +155,9 @@ impl Retriever {
                 .collect();
             (records, passages)
         });
-        let (records, mut passages) =
-            cut.await.map_err(|cause| Error::internal("cutting records into passages ended early").with_source(cause))?;
+        let (records, mut passages) = cut
+            .await
+            .map_err(|cause| Error::internal("cutting records into passages ended early").with_source(cause))?;
         if matches!(target.settings.vectors, Vectors::Model(_)) {
             let known = match replaced.is_empty() {
                 true => HashMap::new(),
@@ -160,7 +174,12 @@ impl Retriever {
         target.store.records.write(context, &target.permit, writes).await
     }
 
-    async fn embed(&self, context: &RequestContext, passages: &mut [Vec<NewPassage>], known: HashMap<[u8; 32], Vec<f32>>) -> Result<()> {
+    async fn embed(
+        &self,
+        context: &RequestContext,
+        passages: &mut [Vec<NewPassage>],
+        known: HashMap<[u8; 32], Vec<f32>>,
+    ) -> Result<()> {
         let mut missing: Vec<&mut NewPassage> = Vec::new();
         for passage in passages.iter_mut().flatten() {
             match known.get(blake3::hash(passage.text.as_bytes()).as_bytes()) {
@@ -196,7 +215,8 @@ impl Ingest {
             return Ok(());
         }
         let settings = &self.target.settings;
-        let read = read_record(settings.format, &settings.schema, bytes).and_then(|record| check_vector(&record, settings).map(|()| record));
+        let read = read_record(settings.format, &settings.schema, bytes)
+            .and_then(|record| check_vector(&record, settings).map(|()| record));
         match read {
             Ok(record) => {
                 self.batch_bytes += bytes.len();
@@ -355,9 +375,10 @@ fn check_vector(record: &Record, settings: &Settings) -> Result<()> {
             "_vector",
             format!("`_vector` has {} numbers, the datasource wants {dimensions}", vector.len()),
         )),
-        (Vectors::External(_, dimensions), None) => {
-            Err(Error::invalid("_vector", format!("the datasource wants a `_vector` of {dimensions} numbers with each record")))
-        }
+        (Vectors::External(_, dimensions), None) => Err(Error::invalid(
+            "_vector",
+            format!("the datasource wants a `_vector` of {dimensions} numbers with each record"),
+        )),
         (Vectors::None | Vectors::Model(_), Some(_)) => {
             Err(Error::invalid("_vector", "`_vector` goes with an external embedding_model only; leave it out"))
         }
@@ -367,8 +388,8 @@ fn check_vector(record: &Record, settings: &Settings) -> Result<()> {
 
 /// The body of a PUT with the id of its path: absent, or the same.
 fn with_id(bytes: &[u8], id: &str) -> Result<Vec<u8>> {
-    let value: serde_json::Value =
-        serde_json::from_slice(bytes).map_err(|cause| Error::new(ErrorKind::InvalidInput, format!("the body is not JSON: {cause}")))?;
+    let value: serde_json::Value = serde_json::from_slice(bytes)
+        .map_err(|cause| Error::new(ErrorKind::InvalidInput, format!("the body is not JSON: {cause}")))?;
     match value.get("id") {
         Some(serde_json::Value::String(held)) if held == id => Ok(bytes.to_vec()),
         None if value.is_object() => {

@@ -71,17 +71,25 @@ impl Retriever {
     /// `InvalidInput` and `InvalidCursor` with a param; `NotFound` for a datasource or domain that is missing or hidden;
     /// `PermissionDenied` for one that is visible but not readable; `ModelUnavailable` when the query cannot be embedded;
     /// `DatasourceRebuilding`, `Overloaded`, `DeadlineExceeded`, `Unavailable`. Never an empty success instead of one.
-    pub async fn search(&self, context: &RequestContext, scope: &Scope, request: &SearchRequest) -> Result<SearchAnswer> {
+    pub async fn search(
+        &self,
+        context: &RequestContext,
+        scope: &Scope,
+        request: &SearchRequest,
+    ) -> Result<SearchAnswer> {
         request.check()?;
         let position = self.cursors.read(scope.caller(), request)?;
         if position.is_some() {
             self.gate.revalidate(context, scope).await?;
         }
         let selected = self.select(scope, request)?;
-        let searched = if selected.is_empty() { None } else { Some(self.open_sources(context, selected, request).await?) };
+        let searched =
+            if selected.is_empty() { None } else { Some(self.open_sources(context, selected, request).await?) };
         let answer = match &searched {
             None => SearchAnswer { hits: vec![], total: 0, next: None, unavailable: None, timings: Default::default() },
-            Some(sources) if request.mode == Mode::Filter => self.filtered(context, scope, request, sources, position).await?,
+            Some(sources) if request.mode == Mode::Filter => {
+                self.filtered(context, scope, request, sources, position).await?
+            }
             Some(sources) => self.ranked(context, scope, request, sources, position).await?,
         };
         let payload = serde_json::json!({
@@ -101,13 +109,24 @@ impl Retriever {
     ///
     /// # Errors
     /// `NotFound` when datasource or record are missing or hidden; `PermissionDenied` without read; `Unavailable`.
-    pub async fn get(&self, context: &RequestContext, scope: &Scope, datasource: &str, record: &str) -> Result<RecordAnswer> {
+    pub async fn get(
+        &self,
+        context: &RequestContext,
+        scope: &Scope,
+        datasource: &str,
+        record: &str,
+    ) -> Result<RecordAnswer> {
         let (permit, store) = self.open(context, scope, datasource, Action::Read).await?;
         let found = store.originals.get(context, &permit, record).await?;
         let found = found.ok_or_else(|| Error::not_found(format!("record `{record}` of datasource `{datasource}`")))?;
         let payload = serde_json::json!({"record": record});
         self.record(context, scope, READ, format!("datasource:{datasource}"), payload).await?;
-        Ok(RecordAnswer { datasource: datasource.to_owned(), id: record.to_owned(), fields: found.fields, original: found.body })
+        Ok(RecordAnswer {
+            datasource: datasource.to_owned(),
+            id: record.to_owned(),
+            fields: found.fields,
+            original: found.body,
+        })
     }
 
     /// How much a datasource holds.
@@ -143,13 +162,26 @@ impl Retriever {
         self.backend.close().await
     }
 
-    async fn open(&self, context: &RequestContext, scope: &Scope, datasource: &str, action: Action) -> Result<(Permit, Datastore)> {
+    async fn open(
+        &self,
+        context: &RequestContext,
+        scope: &Scope,
+        datasource: &str,
+        action: Action,
+    ) -> Result<(Permit, Datastore)> {
         let permit = scope.permit(datasource, action)?;
         let store = self.backend.open(context, permit.datasource()).await?;
         Ok((permit, store))
     }
 
-    async fn record(&self, context: &RequestContext, scope: &Scope, kind: &'static str, resource: String, payload: serde_json::Value) -> Result<()> {
+    async fn record(
+        &self,
+        context: &RequestContext,
+        scope: &Scope,
+        kind: &'static str,
+        resource: String,
+        payload: serde_json::Value,
+    ) -> Result<()> {
         let entry = NewEntry {
             kind: kind.into(),
             version: PAYLOAD_VERSION,

@@ -106,7 +106,12 @@ impl Retriever {
     }
 
     /// One query vector for each model among the sources: given, or computed.
-    async fn query_vectors(&self, context: &RequestContext, request: &SearchRequest, sources: &Sources) -> Result<Vec<QueryVector>> {
+    async fn query_vectors(
+        &self,
+        context: &RequestContext,
+        request: &SearchRequest,
+        sources: &Sources,
+    ) -> Result<Vec<QueryVector>> {
         if request.mode == Mode::Lexical {
             return Ok(Vec::new());
         }
@@ -121,7 +126,11 @@ impl Retriever {
             let given = request.vector.as_ref().map(Vec::len);
             match usable {
                 Ok((_, dimensions)) if given.is_some_and(|given| given != dimensions) => {
-                    let message = format!("vector has {} numbers, datasource `{}` wants {dimensions}", given.unwrap_or(0), source.id());
+                    let message = format!(
+                        "vector has {} numbers, datasource `{}` wants {dimensions}",
+                        given.unwrap_or(0),
+                        source.id()
+                    );
                     return Err(Error::invalid("vector", message));
                 }
                 Ok(model) => by_model.entry(model).or_default().push(i),
@@ -167,7 +176,8 @@ impl Retriever {
         let mut by_language: BTreeMap<&str, (Vec<TermGroup>, Vec<usize>)> = BTreeMap::new();
         for (i, source) in sources.all.iter().enumerate() {
             let language = source.settings.language;
-            let (_, sources) = by_language.entry(language.as_str()).or_insert_with(|| (analyze_query(text, language), Vec::new()));
+            let (_, sources) =
+                by_language.entry(language.as_str()).or_insert_with(|| (analyze_query(text, language), Vec::new()));
             sources.push(i);
         }
         let mut parts: Vec<(usize, Vec<Scored>)> = Vec::with_capacity(sources.all.len());
@@ -183,7 +193,12 @@ impl Retriever {
     }
 }
 
-async fn weigh(context: &RequestContext, sources: &Sources, groups: &[TermGroup], members: &[usize]) -> Result<Weights> {
+async fn weigh(
+    context: &RequestContext,
+    sources: &Sources,
+    groups: &[TermGroup],
+    members: &[usize],
+) -> Result<Weights> {
     let statistics = members.iter().map(|&i| {
         let source = &sources.all[i];
         source.store.passages.statistics(context, &source.permit, groups)
@@ -196,7 +211,12 @@ async fn weigh(context: &RequestContext, sources: &Sources, groups: &[TermGroup]
     Ok(Weights::new(groups, passages, terms, &frequencies))
 }
 
-async fn vector_leg(context: &RequestContext, query: &QueryVector, sources: &Sources, candidates: &[Arc<Candidates>]) -> Result<LegHits> {
+async fn vector_leg(
+    context: &RequestContext,
+    query: &QueryVector,
+    sources: &Sources,
+    candidates: &[Arc<Candidates>],
+) -> Result<LegHits> {
     let legs = query.sources.iter().map(|&i| {
         let source = &sources.all[i];
         source.store.passages.nearest(context, &source.permit, &query.vector, &candidates[i], DEPTH)
@@ -206,7 +226,11 @@ async fn vector_leg(context: &RequestContext, query: &QueryVector, sources: &Sou
 }
 
 /// Joins the datasources' parts of a leg: by score, then datasource, then id.
-async fn leg_in_order(context: &RequestContext, sources: &Sources, parts: impl Iterator<Item = (usize, Vec<Scored>)>) -> Result<LegHits> {
+async fn leg_in_order(
+    context: &RequestContext,
+    sources: &Sources,
+    parts: impl Iterator<Item = (usize, Vec<Scored>)>,
+) -> Result<LegHits> {
     let mut hits: Vec<Ranked> = parts
         .flat_map(|(source, scored)| scored.into_iter().map(move |hit| (source, hit)))
         .map(|(source, hit)| Ranked {
@@ -250,7 +274,12 @@ async fn order(context: &RequestContext, sources: &Sources, hits: &mut [Ranked],
     Ok(())
 }
 
-async fn ids_of(context: &RequestContext, source: &Source, number: usize, rows: &[u32]) -> Result<Vec<(Place, String)>> {
+async fn ids_of(
+    context: &RequestContext,
+    source: &Source,
+    number: usize,
+    rows: &[u32],
+) -> Result<Vec<(Place, String)>> {
     let ids = source.store.records.ids(context, &source.permit, rows).await?;
     let places = rows.iter().map(|row| Place { source: number, row: *row });
     Ok(places.zip(ids).filter_map(|(place, id)| Some((place, id?))).collect())
@@ -274,9 +303,12 @@ async fn window(
     let tied = ranked.iter().filter(is_tied).count();
     order(context, sources, ranked, 0..tied + limit + 1).await?;
     let rows: Vec<(usize, Vec<u32>)> = (0..sources.all.len())
-        .map(|source| (source, ranked[..tied].iter().filter(|hit| hit.place.source == source).map(|hit| hit.place.row).collect()))
+        .map(|source| {
+            (source, ranked[..tied].iter().filter(|hit| hit.place.source == source).map(|hit| hit.place.row).collect())
+        })
         .collect();
-    let ids = rows.iter().filter(|(_, rows)| !rows.is_empty()).map(|(i, rows)| ids_of(context, &sources.all[*i], *i, rows));
+    let ids =
+        rows.iter().filter(|(_, rows)| !rows.is_empty()).map(|(i, rows)| ids_of(context, &sources.all[*i], *i, rows));
     let ids: HashMap<Place, String> = try_join_all(ids).await?.into_iter().flatten().collect();
     let is_given = |hit: &Ranked| {
         let id = ids.get(&hit.place).map_or("", String::as_str);

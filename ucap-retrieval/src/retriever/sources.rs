@@ -104,8 +104,13 @@ impl Retriever {
 
 impl Sources {
     /// The rows that the filter leaves in each.
-    pub(super) async fn candidates(&self, context: &RequestContext, request: &SearchRequest) -> Result<Vec<Arc<Candidates>>> {
-        let each = self.all.iter().map(|s| s.store.records.candidates(context, &s.permit, &s.predicate, request.withdrawn));
+    pub(super) async fn candidates(
+        &self,
+        context: &RequestContext,
+        request: &SearchRequest,
+    ) -> Result<Vec<Arc<Candidates>>> {
+        let each =
+            self.all.iter().map(|s| s.store.records.candidates(context, &s.permit, &s.predicate, request.withdrawn));
         try_join_all(each).await
     }
 

@@ -71,6 +71,7 @@ fn advisories(client: &mut Client, corpus: &Corpus) -> Result<(u64, Duration)> {
         let records = corpus.advisories(&database)?;
         let records = records.map(|record| Ok(with_vector(&record?, &vectors.next_row()?)));
         let sent = send(client, &id, records)?;
+        eprintln!("  {database}: {} records in {:.1} s", sent.0, sent.1.as_secs_f64());
         (count, took) = (count + sent.0, took + sent.1);
     }
     if usize::try_from(count) != Ok(vectors.rows) {

@@ -57,6 +57,7 @@ fn crates_use_only_what_stands_below_them() {
         &manifest("low", "[dependencies]\nother = { package = \"high\", path = \"..\" }"),
         &["may not use high"],
     );
+    check_manifest(&manifest("high", "[dev-dependencies]\nhigh = { path = \".\", features = [\"conformance\"] }"), &[]);
     check_manifest(&manifest("unknown", ""), &["no line in the [edges]"]);
     check_manifest("[package]\nname = \"low\"", &["lints are not inherited"]);
     check_manifest("[workspace]\nmembers = []", &[]);

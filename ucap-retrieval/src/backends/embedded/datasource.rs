@@ -21,8 +21,8 @@ use super::state::{State, VectorSpace, blocking};
 use crate::analysis::TermGroup;
 use crate::bm25::Weights;
 use crate::datastore::{
-    Candidates, CollectionStatistics, Found, Original, OriginalStore, PageRequest, PageRow, PassageIndex, RecordStore, Scored,
-    Write, Written, demand,
+    Candidates, CollectionStatistics, Found, Original, OriginalStore, PageRequest, PageRow, PassageIndex, RecordStore,
+    Scored, Write, Written, demand,
 };
 use crate::filter::{Affects, Predicate};
 use crate::hit::DatasourceStats;
@@ -54,7 +54,12 @@ pub(super) struct OpenDatasource {
 }
 
 impl OpenDatasource {
-    pub(super) async fn open(directory: PathBuf, datasource: &Datasource, space: Option<VectorSpace>, pool: Arc<CpuPool>) -> Result<Self> {
+    pub(super) async fn open(
+        directory: PathBuf,
+        datasource: &Datasource,
+        space: Option<VectorSpace>,
+        pool: Arc<CpuPool>,
+    ) -> Result<Self> {
         let settings = Settings::of(datasource)?;
         let manifest = Manifest::current(datasource, space.as_ref().map(|space| space.fingerprint.clone()));
         let home = directory.clone();
@@ -192,7 +197,12 @@ impl RecordStore for Roles {
         }
     }
 
-    async fn hashes(&self, _context: &RequestContext, permit: &Permit, ids: &[String]) -> Result<Vec<Option<[u8; 32]>>> {
+    async fn hashes(
+        &self,
+        _context: &RequestContext,
+        permit: &Permit,
+        ids: &[String],
+    ) -> Result<Vec<Option<[u8; 32]>>> {
         self.0.demand(permit, Action::Write)?;
         let held = self.0.records.hashes(ids).await?;
         Ok(ids.iter().map(|id| held.get(id).copied()).collect())
@@ -230,7 +240,12 @@ impl RecordStore for Roles {
         self.0.records.page(request, few).await
     }
 
-    async fn read(&self, _context: &RequestContext, permit: &Permit, rows: &[(u32, Option<u32>)]) -> Result<Vec<Option<Found>>> {
+    async fn read(
+        &self,
+        _context: &RequestContext,
+        permit: &Permit,
+        rows: &[(u32, Option<u32>)],
+    ) -> Result<Vec<Option<Found>>> {
         self.0.demand(permit, Action::Read)?;
         self.0.records.read(rows).await
     }
@@ -257,7 +272,12 @@ impl RecordStore for Roles {
 
 #[async_trait]
 impl PassageIndex for Roles {
-    async fn statistics(&self, context: &RequestContext, permit: &Permit, groups: &[TermGroup]) -> Result<CollectionStatistics> {
+    async fn statistics(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        groups: &[TermGroup],
+    ) -> Result<CollectionStatistics> {
         self.0.demand(permit, Action::Read)?;
         let (open, context, groups) = (Arc::clone(&self.0), context.clone(), groups.to_vec());
         self.0
@@ -289,7 +309,7 @@ impl PassageIndex for Roles {
                 state.with_allowed(&candidates, |allowed| {
                     let mut scores = PassageScores::new();
                     state.lexical.score(&context, &groups, &weights, allowed, &mut scores)?;
-                    Ok(state.best_rows(scores.iter(), depth))
+                    Ok(state.lexical_rows(scores.iter(), depth))
                 })
             })
             .await
@@ -304,7 +324,8 @@ impl PassageIndex for Roles {
         depth: usize,
     ) -> Result<Vec<Scored>> {
         self.0.demand(permit, Action::Read)?;
-        let (open, context, query, candidates) = (Arc::clone(&self.0), context.clone(), query.to_vec(), Arc::clone(candidates));
+        let (open, context, query, candidates) =
+            (Arc::clone(&self.0), context.clone(), query.to_vec(), Arc::clone(candidates));
         self.0
             .pool
             .run(move || {
@@ -320,7 +341,12 @@ impl PassageIndex for Roles {
             .await
     }
 
-    async fn known_vectors(&self, _context: &RequestContext, permit: &Permit, ids: &[String]) -> Result<HashMap<[u8; 32], Vec<f32>>> {
+    async fn known_vectors(
+        &self,
+        _context: &RequestContext,
+        permit: &Permit,
+        ids: &[String],
+    ) -> Result<HashMap<[u8; 32], Vec<f32>>> {
         self.0.demand(permit, Action::Write)?;
         let held = self.0.records.vectors_of(ids).await?;
         Ok(held.into_iter().map(|(text, vector)| (*blake3::hash(text.as_bytes()).as_bytes(), vector)).collect())

@@ -1,5 +1,6 @@
 //! What a datasource's derived data were made with. Data made with something else are not served as if they fitted.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -40,13 +41,15 @@ impl Manifest {
     pub(super) fn settle(&self, directory: &Path) -> Result<()> {
         let path = directory.join(FILE);
         let unavailable = |cause: std::io::Error| {
-            Error::new(ErrorKind::Unavailable, format!("{} cannot be read or written", path.display())).with_source(cause)
+            Error::new(ErrorKind::Unavailable, format!("{} cannot be read or written", path.display()))
+                .with_source(cause)
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let text = serde_json::to_string_pretty(self).map_err(|cause| Error::internal("a manifest cannot be written").with_source(cause))?;
-                return std::fs::write(&path, text).map_err(unavailable);
+                let text = serde_json::to_string_pretty(self)
+                    .map_err(|cause| Error::internal("a manifest cannot be written").with_source(cause))?;
+                return write_whole(&path, &text).map_err(unavailable);
             }
             Err(error) => return Err(unavailable(error)),
         };
@@ -54,8 +57,20 @@ impl Manifest {
             Ok(held) if held == *self => Ok(()),
             _ => Err(Error::new(
                 ErrorKind::DatasourceRebuilding,
-                format!("datasource `{}` was made with another model or revision; load it again into a new datasource", self.datasource),
+                format!(
+                    "datasource `{}` was made with another model or revision; load it again into a new datasource",
+                    self.datasource
+                ),
             )),
         }
     }
+}
+
+/// Under its name the file is whole or not there.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = std::fs::File::create(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(beside, path)
 }

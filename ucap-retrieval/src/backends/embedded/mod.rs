@@ -23,14 +23,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use ucap_core::catalog::Datasource;
 use ucap_core::{EmbeddingModel, Error, ErrorKind, RequestContext, Result};
 
 use self::cpu_pool::CpuPool;
 use self::datasource::{OpenDatasource, Roles};
 use self::state::{VectorSpace, blocking};
-use crate::datastore::{DatastoreBackend, Datastore};
+use crate::datastore::{Datastore, DatastoreBackend};
 use crate::settings::{Settings, Vectors};
 
 /// How the embedded backend is set up.
@@ -101,7 +101,8 @@ impl EmbeddedBackend {
         let known: HashSet<String> = known.map(name_of).collect();
         let directory = self.directory.clone();
         blocking(move || {
-            let unavailable = |cause| Error::new(ErrorKind::Unavailable, "old datasource files cannot be removed").with_source(cause);
+            let unavailable =
+                |cause| Error::new(ErrorKind::Unavailable, "old datasource files cannot be removed").with_source(cause);
             for entry in std::fs::read_dir(&directory).map_err(unavailable)? {
                 let entry = entry.map_err(unavailable)?;
                 let name = entry.file_name().to_string_lossy().into_owned();
@@ -168,6 +169,21 @@ fn name_of(datasource: &Datasource) -> String {
     format!("{}~{}", datasource.id, datasource.stamp.generation)
 }
 
+/// Opens a datasource into its slot, in place of a stale one.
+async fn open_into(
+    mut held: OwnedMutexGuard<Option<Arc<OpenDatasource>>>,
+    directory: PathBuf,
+    datasource: &Datasource,
+    space: Option<VectorSpace>,
+    pool: Arc<CpuPool>,
+) -> Result<Arc<OpenDatasource>> {
+    if let Some(stale) = held.take() {
+        close(&stale).await;
+    }
+    let open = OpenDatasource::open(directory, datasource, space, pool).await?;
+    Ok(Arc::clone(held.insert(Arc::new(open))))
+}
+
 async fn close(open: &OpenDatasource) {
     if let Err(error) = open.close().await {
         tracing::warn!(error = %error, directory = %open.directory().display(), "a datasource did not close cleanly; it is replayed at the next start");
@@ -182,21 +198,17 @@ impl DatastoreBackend for EmbeddedBackend {
 
     async fn open(&self, _context: &RequestContext, datasource: &Datasource) -> Result<Datastore> {
         let name = name_of(datasource);
-        let slot = self.slot(&name);
-        let mut held = slot.lock().await;
-        if let Some(stale) = held.take_if(|open| open.is_stale(datasource)) {
-            close(&stale).await;
-        }
+        let held = self.slot(&name).lock_owned().await;
         let (open, is_new) = match &*held {
-            Some(open) => (Arc::clone(open), false),
-            None => {
+            Some(open) if !open.is_stale(datasource) => (Arc::clone(open), false),
+            _ => {
                 let space = self.space(&Settings::of(datasource)?);
-                let open = OpenDatasource::open(self.directory.join(&name), datasource, space, Arc::clone(&self.pool)).await?;
-                (Arc::clone(held.insert(Arc::new(open))), true)
+                let (directory, datasource, pool) = (self.directory.join(&name), datasource.clone(), Arc::clone(&self.pool));
+                // A caller that goes away must not leave it half open: the next one would begin beside it.
+                let opened = tokio::spawn(async move { open_into(held, directory, &datasource, space, pool).await }).await;
+                (opened.map_err(|cause| Error::internal("opening a datasource ended early; see the log").with_source(cause))??, true)
             }
         };
-        drop(held);
-        drop(slot);
         if is_new {
             self.close_unused().await;
         }
@@ -214,7 +226,8 @@ impl DatastoreBackend for EmbeddedBackend {
         let directory = self.directory.join(&name);
         blocking(move || match std::fs::remove_dir_all(&directory) {
             Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::new(ErrorKind::Unavailable, "a datasource's files could not be removed; delete it again").with_source(cause))
+                Err(Error::new(ErrorKind::Unavailable, "a datasource's files could not be removed; delete it again")
+                    .with_source(cause))
             }
             _ => Ok(()),
         })

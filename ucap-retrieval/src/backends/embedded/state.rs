@@ -10,6 +10,7 @@ use super::lexical::LexicalIndex;
 use super::records::{Applied, Counters, Records};
 use super::vector::VectorIndex;
 use crate::analysis::{Language, analyze_document, fingerprint};
+use crate::bm25::Evidence;
 use crate::datastore::{Candidates, Scored};
 use crate::passage_set::PassageSet;
 
@@ -44,7 +45,12 @@ pub(super) struct VectorSpace {
 
 impl State {
     /// Opens the derived indexes below `directory` and brings them up to what `records` holds.
-    pub(super) async fn open(directory: &Path, records: &Records, language: Language, space: Option<VectorSpace>) -> Result<Self> {
+    pub(super) async fn open(
+        directory: &Path,
+        records: &Records,
+        language: Language,
+        space: Option<VectorSpace>,
+    ) -> Result<Self> {
         let counters = records.counters().await?;
         let rows = records.rows().await?;
         let home = directory.to_owned();
@@ -137,7 +143,11 @@ impl State {
     }
 
     /// Runs `search` with the passages of `candidates` that still live.
-    pub(super) fn with_allowed<T>(&self, candidates: &Candidates, search: impl FnOnce(&PassageSet) -> Result<T>) -> Result<T> {
+    pub(super) fn with_allowed<T>(
+        &self,
+        candidates: &Candidates,
+        search: impl FnOnce(&PassageSet) -> Result<T>,
+    ) -> Result<T> {
         let passages_of = || {
             let ranges = candidates.rows().iter().filter_map(|row| self.rows.get(row as usize));
             let mut passages = PassageSet::with_capacity(self.row_of.len() as u32);
@@ -156,9 +166,34 @@ impl State {
         }
     }
 
-    /// The best passage of each row: at least `depth` rows, and all that tie with the last.
-    pub(super) fn best_rows(&self, passages: impl Iterator<Item = (u32, f32)>, depth: usize) -> Vec<Scored> {
+    /// The rows by the BM25 scores of their passages, given in ascending order: at least `depth` rows, and all that tie with
+    /// the last.
+    pub(super) fn lexical_rows(&self, passages: impl Iterator<Item = (u32, f32)>, depth: usize) -> Vec<Scored> {
         // In ascending order of passages the passages of a row follow each other.
+        let mut rows: Vec<Scored> = Vec::new();
+        let mut evidence = Evidence::default();
+        for (passage, score) in passages {
+            let Some(row) = self.row_of.get(passage as usize).copied().filter(|row| *row != NONE) else { continue };
+            match rows.last_mut() {
+                Some(last) if last.row == row => {
+                    if evidence.add(score) {
+                        last.passage = passage;
+                    }
+                    last.score = evidence.total();
+                }
+                _ => {
+                    evidence = Evidence::default();
+                    evidence.add(score);
+                    rows.push(Scored { row, passage, score: evidence.total() });
+                }
+            }
+        }
+        keep_best(&mut rows, depth);
+        rows
+    }
+
+    /// The best passage of each row: at least `depth` rows, and all that tie with the last.
+    fn best_rows(&self, passages: impl Iterator<Item = (u32, f32)>, depth: usize) -> Vec<Scored> {
         let mut best: Vec<Scored> = Vec::new();
         for (passage, score) in passages {
             let Some(row) = self.row_of.get(passage as usize).copied().filter(|row| *row != NONE) else { continue };
@@ -176,7 +211,13 @@ impl State {
     }
 
     /// The rows nearest to `query`, exactly.
-    pub(super) fn nearest(&self, context: &RequestContext, query: &[f32], allowed: &PassageSet, depth: usize) -> Result<Vec<Scored>> {
+    pub(super) fn nearest(
+        &self,
+        context: &RequestContext,
+        query: &[f32],
+        allowed: &PassageSet,
+        depth: usize,
+    ) -> Result<Vec<Scored>> {
         let Some(vectors) = &self.vectors else { return Ok(Vec::new()) };
         let mut k = depth;
         loop {
@@ -230,7 +271,8 @@ fn open_indexes(
 
 fn empty(directory: &Path) -> Result<()> {
     std::fs::remove_dir_all(directory).map_err(|cause| {
-        Error::new(ucap_core::ErrorKind::Unavailable, format!("{} cannot be removed", directory.display())).with_source(cause)
+        Error::new(ucap_core::ErrorKind::Unavailable, format!("{} cannot be removed", directory.display()))
+            .with_source(cause)
     })
 }
 

@@ -12,7 +12,7 @@ use ucap_authz::Permit;
 use ucap_core::catalog::Datasource;
 use ucap_core::{Action, Error, RequestContext, Result};
 
-use super::ranking::{best, frequency, lexical_score, vector_score};
+use super::ranking::{best, by_evidence, frequency, lexical_score, vector_score};
 use crate::analysis::TermGroup;
 use crate::bm25::Weights;
 use crate::datastore::{
@@ -287,7 +287,7 @@ impl PassageIndex for MemoryDatasource {
         let scored = state.passages(candidates).filter_map(|(row, passage, new)| {
             Some(Scored { row, passage, score: lexical_score(groups, weights, new)? })
         });
-        Ok(best(scored, depth))
+        Ok(by_evidence(scored, depth))
     }
 
     async fn nearest(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::analysis::TermGroup;
-use crate::bm25::{Weights, contribution, norm};
+use crate::bm25::{Evidence, Weights, contribution, norm};
 use crate::datastore::{NewPassage, Scored};
 use crate::dot_product::dot_product;
 
@@ -25,6 +25,19 @@ pub(super) fn lexical_score(groups: &[TermGroup], weights: &Weights, passage: &N
 /// The dot product; `None` where the passage has no vector.
 pub(super) fn vector_score(query: &[f32], passage: &NewPassage) -> Option<f32> {
     passage.vector.as_ref().map(|vector| dot_product(query, vector))
+}
+
+/// The records by the BM25 scores of their passages, given in ascending order; as many as [`best`] keeps.
+pub(super) fn by_evidence(passages: impl Iterator<Item = Scored>, depth: usize) -> Vec<Scored> {
+    let mut records: BTreeMap<u32, (Evidence, u32)> = BTreeMap::new();
+    for Scored { row, passage, score } in passages {
+        let (evidence, shown) = records.entry(row).or_insert((Evidence::default(), passage));
+        if evidence.add(score) {
+            *shown = passage;
+        }
+    }
+    let scored = |(row, (evidence, passage)): (u32, (Evidence, u32))| Scored { row, passage, score: evidence.total() };
+    best(records.into_iter().map(scored), depth)
 }
 
 /// The best passage of each record, of equal ones the first; then at least `depth` records, and all that tie with the last.

@@ -201,6 +201,10 @@ pub(super) async fn older_candidates_revive_nothing(world: &mut World) -> Outcom
     store.lexical("kernel", &before, 10).await?;
     store.delete_all(&["a"]).await?;
     store.put_all(&[record("b", "other"), record("d", "kernel")]).await?;
+    let hits = store.lexical("kernel", &before, 10).await?;
+    expect_same("lexical hits", hits.len(), 1)?;
+    let hits = store.nearest(&WordEmbedder::vector("kernel"), &before, 10).await?;
+    expect_same("nearest hits", hits.len(), 1)?;
     let lexical = store.named(&store.lexical("kernel", &before, 10).await?).await?;
     expect_same("lexical", lexical.into_iter().map(|hit| hit.0).collect::<Vec<_>>(), vec!["c".to_owned()])?;
     let near = store.named(&store.nearest(&WordEmbedder::vector("kernel"), &before, 10).await?).await?;

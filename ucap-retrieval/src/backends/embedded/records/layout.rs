@@ -37,7 +37,8 @@ const ROW_INDEXES: [&str; 3] = [
 ];
 
 /// Tables whose rows belong to one record, by their column `row`.
-pub(super) const OF_A_RECORD: [&str; 7] = ["record", "content", "folded", "passage", "element", "affected", "affected_literal"];
+pub(super) const OF_A_RECORD: [&str; 7] =
+    ["record", "content", "folded", "passage", "element", "affected", "affected_literal"];
 
 /// Where the fields of a datasource are.
 #[derive(Debug, Clone)]

@@ -84,8 +84,10 @@ impl Records {
 }
 
 async fn check_revision(writer: &mut SqliteConnection) -> Result<()> {
-    let held: Option<i64> =
-        sqlx::query_scalar("SELECT value FROM meta WHERE key = 'layout'").fetch_optional(&mut *writer).await.map_err(failed)?;
+    let held: Option<i64> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'layout'")
+        .fetch_optional(&mut *writer)
+        .await
+        .map_err(failed)?;
     match held {
         Some(LAYOUT_REVISION) => Ok(()),
         Some(other) => Err(Error::internal(format!(

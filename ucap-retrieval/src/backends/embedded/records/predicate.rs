@@ -26,11 +26,17 @@ pub(super) fn push(statement: &mut Statement, layout: &Layout, predicate: &Predi
         }
         Predicate::ContainsText { field, folded } => {
             let number = layout.field(field).map_or(0, |(number, _)| number);
-            statement.push(&format!("r.row IN (SELECT row FROM folded WHERE instr(c{number}, ")).bind(folded.as_str()).push(") > 0)");
+            statement
+                .push(&format!("r.row IN (SELECT row FROM folded WHERE instr(c{number}, "))
+                .bind(folded.as_str())
+                .push(") > 0)");
         }
         Predicate::ContainsElement { field, element } => {
             let number = layout.field(field).map_or(0, |(number, _)| number);
-            statement.push(&format!("r.row IN (SELECT row FROM element WHERE field = {number} AND value = ")).bind(element_text(element)).push(")");
+            statement
+                .push(&format!("r.row IN (SELECT row FROM element WHERE field = {number} AND value = "))
+                .bind(element_text(element))
+                .push(")");
         }
         Predicate::Exists { field } => exists(statement, layout, field),
         Predicate::Affects(affects) => push_affects(statement, affects),

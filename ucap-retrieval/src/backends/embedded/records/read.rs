@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use roaring::RoaringBitmap;
 use serde_json::value::RawValue;
-use sqlx::sqlite::SqliteRow;
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 use ucap_core::{Error, ErrorKind, Result};
 
 use super::predicate::{column, push};
@@ -40,7 +40,9 @@ pub(in super::super) struct ReplayPassage {
 impl Records {
     /// The rows that satisfy `predicate`, withdrawn ones too, and the change they were read at.
     pub(in super::super) async fn matching(&self, predicate: &Predicate) -> Result<(RoaringBitmap, u64)> {
-        let mut statement = Statement::new("SELECT (SELECT value FROM meta WHERE key = 'change'), group_concat(r.row) FROM record r WHERE ");
+        let mut statement = Statement::new(
+            "SELECT (SELECT value FROM meta WHERE key = 'change'), group_concat(r.row) FROM record r WHERE ",
+        );
         push(&mut statement, &self.layout, predicate);
         let row = statement.query()?.fetch_one(&self.readers).await.map_err(too_large_or_failed)?;
         let change: i64 = row.try_get(0).map_err(failed)?;
@@ -58,7 +60,11 @@ impl Records {
     }
 
     /// A page; `among` narrows it to few rows, which saves a scan.
-    pub(in super::super) async fn page(&self, request: &PageRequest, among: Option<&RoaringBitmap>) -> Result<Vec<PageRow>> {
+    pub(in super::super) async fn page(
+        &self,
+        request: &PageRequest,
+        among: Option<&RoaringBitmap>,
+    ) -> Result<Vec<PageRow>> {
         let keys: Vec<String> = request.sort.iter().map(|key| self.sort_column(key)).collect();
         let mut statement = Statement::new("SELECT r.row, r.id");
         for key in &keys {
@@ -68,7 +74,10 @@ impl Records {
         match among {
             Some(rows) => {
                 let rows: Vec<u32> = rows.iter().collect();
-                statement.push("r.row IN (SELECT value FROM json_each(").bind(serde_json::Value::from(rows).to_string()).push("))");
+                statement
+                    .push("r.row IN (SELECT value FROM json_each(")
+                    .bind(serde_json::Value::from(rows).to_string())
+                    .push("))");
             }
             None => push(&mut statement, &self.layout, &request.predicate),
         }
@@ -109,7 +118,9 @@ impl Records {
                     held(row.try_get::<Option<i64>, _>(at).map_err(failed)?.map(SortValue::Integer))
                 }
                 FieldType::Float => held(row.try_get::<Option<f64>, _>(at).map_err(failed)?.map(SortValue::Float)),
-                FieldType::Version(_) => held(row.try_get::<Option<Vec<u8>>, _>(at).map_err(failed)?.map(SortValue::Bytes)),
+                FieldType::Version(_) => {
+                    held(row.try_get::<Option<Vec<u8>>, _>(at).map_err(failed)?.map(SortValue::Bytes))
+                }
                 FieldType::Text | FieldType::Keyword | FieldType::Timestamp => {
                     held(row.try_get::<Option<String>, _>(at).map_err(failed)?.map(SortValue::Text))
                 }
@@ -160,7 +171,8 @@ impl Records {
     pub(in super::super) async fn ids(&self, rows: &[u32]) -> Result<HashMap<u32, String>> {
         let numbers = serde_json::Value::from(rows.to_vec()).to_string();
         let text = "SELECT group_concat(r.row || char(31) || r.id, char(30)) FROM record r WHERE r.row IN (SELECT value FROM json_each(?1))";
-        let folded: Option<String> = sqlx::query_scalar(text).bind(numbers).fetch_one(&self.readers).await.map_err(failed)?;
+        let folded: Option<String> =
+            sqlx::query_scalar(text).bind(numbers).fetch_one(&self.readers).await.map_err(failed)?;
         let pairs = folded.as_deref().into_iter().flat_map(|folded| folded.split('\u{1e}'));
         pairs
             .map(|pair| {
@@ -216,7 +228,12 @@ impl Records {
     /// The passages from number `from` on, at most `limit`, ascending.
     pub(in super::super) async fn passages_from(&self, from: u32, limit: u32) -> Result<Vec<ReplayPassage>> {
         let text = "SELECT passage, text, vector, keys FROM passage WHERE passage >= ?1 ORDER BY passage LIMIT ?2";
-        let rows = sqlx::query(text).bind(i64::from(from)).bind(i64::from(limit)).fetch_all(&self.readers).await.map_err(failed)?;
+        let rows = sqlx::query(text)
+            .bind(i64::from(from))
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed)?;
         let read = |row: &SqliteRow| {
             let passage: i64 = row.try_get(0).map_err(failed)?;
             let vector: Option<Vec<u8>> = row.try_get(2).map_err(failed)?;
@@ -233,7 +250,10 @@ impl Records {
     /// How many rows a table has: for tests that look behind the surface.
     #[cfg(test)]
     pub(in super::super) async fn count(&self, table: &'static str) -> Result<i64> {
-        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"))).fetch_one(&self.readers).await.map_err(failed)
+        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+            .fetch_one(&self.readers)
+            .await
+            .map_err(failed)
     }
 }
 
@@ -296,7 +316,8 @@ fn too_large_or_failed(cause: sqlx::Error) -> Error {
 }
 
 fn raw(json: String) -> Result<Box<RawValue>> {
-    RawValue::from_string(json).map_err(|cause| Error::internal("a datasource's database holds broken JSON").with_source(cause))
+    RawValue::from_string(json)
+        .map_err(|cause| Error::internal("a datasource's database holds broken JSON").with_source(cause))
 }
 
 fn vector_of(bytes: &[u8]) -> Vec<f32> {

@@ -82,7 +82,12 @@ fn arguments(values: impl IntoIterator<Item = SqlValue>) -> Result<SqliteArgumen
 }
 
 /// Inserts rows of `columns` values each.
-pub(super) async fn insert(connection: &mut SqliteConnection, table: &str, columns: usize, rows: Vec<Vec<SqlValue>>) -> Result<()> {
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    table: &str,
+    columns: usize,
+    rows: Vec<Vec<SqlValue>>,
+) -> Result<()> {
     let one = format!("({})", vec!["?"; columns].join(","));
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
@@ -93,7 +98,10 @@ pub(super) async fn insert(connection: &mut SqliteConnection, table: &str, colum
         for values in groups {
             let count = values.len() / columns;
             let text = format!("INSERT INTO {table} VALUES {}", vec![one.as_str(); count].join(","));
-            sqlx::query_with(AssertSqlSafe(text), arguments(values)?).execute(&mut *connection).await.map_err(failed)?;
+            sqlx::query_with(AssertSqlSafe(text), arguments(values)?)
+                .execute(&mut *connection)
+                .await
+                .map_err(failed)?;
         }
     }
     Ok(())

@@ -112,7 +112,8 @@ impl Write {
 fn next(counter: &mut u32, count: usize) -> Result<u32> {
     let first = *counter;
     let after = u32::try_from(count).ok().and_then(|count| first.checked_add(count)).filter(|after| *after < u32::MAX);
-    *counter = after.ok_or_else(|| Error::internal("a datasource has used up its row numbers; load it into a new one"))?;
+    *counter =
+        after.ok_or_else(|| Error::internal("a datasource has used up its row numbers; load it into a new one"))?;
     Ok(first)
 }
 
@@ -153,7 +154,15 @@ async fn save(connection: &mut SqliteConnection, counters: Counters) -> Result<(
 }
 
 impl Inserts {
-    fn add(&mut self, layout: &Layout, record: &Record, hash: [u8; 32], row: u32, first_passage: u32, passages: &[NewPassage]) {
+    fn add(
+        &mut self,
+        layout: &Layout,
+        record: &Record,
+        hash: [u8; 32],
+        row: u32,
+        first_passage: u32,
+        passages: &[NewPassage],
+    ) {
         let bytes = record.original.get().len() as i64;
         let mut narrow: Vec<SqlValue> = vec![
             row.into(),
@@ -169,18 +178,29 @@ impl Inserts {
         self.content.push(vec![row.into(), record.fields_json().into(), record.original.get().into()]);
         let mut folded: Vec<SqlValue> = vec![row.into(), fold(&record.id).into()];
         let texts = layout.textual();
-        folded.extend(texts.iter().map(|(_, name, _)| record.fields.get(*name).and_then(Value::as_text).map_or(SqlValue::Null, |text| fold(text).into())));
+        folded.extend(texts.iter().map(|(_, name, _)| {
+            record.fields.get(*name).and_then(Value::as_text).map_or(SqlValue::Null, |text| fold(text).into())
+        }));
         self.folded.push(folded);
         for (i, passage) in passages.iter().enumerate() {
             let vector = passage.vector.as_ref().map_or(SqlValue::Null, |vector| SqlValue::Blob(vector_bytes(vector)));
-            self.passage.push(vec![(first_passage + i as u32).into(), row.into(), passage.text.as_str().into(), passage.keys.join(" ").into(), vector]);
+            self.passage.push(vec![
+                (first_passage + i as u32).into(),
+                row.into(),
+                passage.text.as_str().into(),
+                passage.keys.join(" ").into(),
+                vector,
+            ]);
         }
         for (number, name, _) in layout.lists() {
             let elements = record.fields.get(name).map(Value::elements).unwrap_or_default();
-            let mut values: Vec<String> = elements.iter().filter_map(operand).map(|element| element_text(&element)).collect();
+            let mut values: Vec<String> =
+                elements.iter().filter_map(operand).map(|element| element_text(&element)).collect();
             values.sort_unstable();
             values.dedup();
-            self.element.extend(values.into_iter().map(|value| vec![SqlValue::Integer(number as i64), value.into(), row.into()]));
+            self.element.extend(
+                values.into_iter().map(|value| vec![SqlValue::Integer(number as i64), value.into(), row.into()]),
+            );
         }
         self.add_affected(record, row);
     }
@@ -196,7 +216,8 @@ impl Inserts {
                 self.affected.push(package().into_iter().chain(ends).collect());
             }
             for literal in &affected.literals {
-                self.affected_literal.push(package().into_iter().chain([literal.as_str().into(), row.into()]).collect());
+                self.affected_literal
+                    .push(package().into_iter().chain([literal.as_str().into(), row.into()]).collect());
             }
         }
     }
