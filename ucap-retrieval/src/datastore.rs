@@ -155,7 +155,7 @@ pub enum SortValue {
     Missing,
     /// Of an integer or boolean field.
     Integer(i64),
-    /// Of a float field.
+    /// Of a float field; minus zero is zero.
     Float(f64),
     /// Of a text, keyword or timestamp field: compared by bytes.
     Text(String),

@@ -1,3 +1,5 @@
+//! Tests of `passage_set`.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

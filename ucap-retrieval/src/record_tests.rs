@@ -1,3 +1,5 @@
+//! Tests of `record`.
+
 use std::path::Path;
 
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Tests of `timestamp`.
+
 use proptest::prelude::*;
 
 use super::*;

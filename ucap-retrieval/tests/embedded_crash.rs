@@ -1,6 +1,8 @@
 //! The embedded backend after a crash: whatever the moment, what was acknowledged is found in every mode, and what is
 //! derived is derived again.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

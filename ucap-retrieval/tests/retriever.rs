@@ -1,5 +1,7 @@
 //! The retriever over the memory backend: what a caller sees, and what never shows.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use serde_json::{Value as Json, json};
 use ucap_core::{Action, Error, ErrorKind};
 use ucap_retrieval::conformance::{Random, World};

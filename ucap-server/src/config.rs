@@ -169,9 +169,9 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
-        let mut table: Table = text
-            .parse()
-            .map_err(|cause: toml::de::Error| Error::invalid("config", format!("the configuration is no TOML: {}", cause.to_string().trim())))?;
+        let mut table: Table = text.parse().map_err(|cause: toml::de::Error| {
+            Error::invalid("config", format!("the configuration is no TOML: {}", cause.to_string().trim()))
+        })?;
         for (name, value) in environment {
             if let Some(path) = name.strip_prefix(ENVIRONMENT) {
                 overlay(&mut table, path, &value)
@@ -179,7 +179,8 @@ impl Config {
             }
         }
         if let Some(section) = NOT_BUILT.into_iter().find(|section| table.contains_key(*section)) {
-            let message = format!("the section `{section}` is documented but not built yet (unsupported); leave it out");
+            let message =
+                format!("the section `{section}` is documented but not built yet (unsupported); leave it out");
             return Err(Error::new(ErrorKind::Unsupported, message).with_param(section));
         }
         serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
@@ -225,7 +226,8 @@ fn overlay(table: &mut Table, path: &str, value: &str) -> Result<(), String> {
         inner = entry.as_table_mut().ok_or_else(|| format!("names `{section}` as a section, but it is a value"))?;
     }
     let read: Result<Table, _> = format!("value = {value}").parse();
-    let value = read.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(value.to_owned()));
+    let value =
+        read.ok().and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(value.to_owned()));
     inner.insert(key.to_owned(), value);
     Ok(())
 }
@@ -246,7 +248,10 @@ mod tests {
     #[test]
     fn the_environment_wins() {
         let text = "[retrieval]\nmax_open = 3\n[journal]\ndurability = 'process'";
-        let config = parse(text, &[("UCAP__RETRIEVAL__MAX_OPEN", "9"), ("UCAP__JOURNAL__DURABILITY", "disk"), ("UCAP_ADMIN_KEY", "x")]);
+        let config = parse(
+            text,
+            &[("UCAP__RETRIEVAL__MAX_OPEN", "9"), ("UCAP__JOURNAL__DURABILITY", "disk"), ("UCAP_ADMIN_KEY", "x")],
+        );
         let config = config.unwrap();
         assert_eq!(config.retrieval.max_open.get(), 9);
         assert_eq!(config.journal.durability, Durability::Disk);

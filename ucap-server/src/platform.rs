@@ -174,7 +174,8 @@ impl Platform {
         let catalog = Catalog::open(Arc::new(store), Arc::clone(&journal), Arc::clone(&clock), guard).await?;
         let peppers = peppers(&directory, &*entropy)?;
         let cursor_key = Redacted::new(cursor_key(&directory, &*entropy)?);
-        let gate = Arc::new(Gate::new(Arc::new(catalog), Arc::new(GrantAuthorizer), Arc::clone(&journal), clock, peppers));
+        let gate =
+            Arc::new(Gate::new(Arc::new(catalog), Arc::new(GrantAuthorizer), Arc::clone(&journal), clock, peppers));
 
         let (provider, local) = embedding_provider(&options);
         let gateway = Gateway::new().with_provider(provider)?;
@@ -197,8 +198,7 @@ impl Platform {
             cursor_key: cursor_key.clone(),
         });
         let retriever = Arc::new(retriever);
-        let parts =
-            Parts {
+        let parts = Parts {
             gate,
             administration,
             retriever,
@@ -245,10 +245,14 @@ impl Platform {
     ///
     /// # Errors
     /// `Unauthenticated`; `Unavailable` when a refusal cannot be journaled.
-    pub async fn authenticate_request(&self, context: RequestContext, bearer: Option<&str>, wanted: &str) -> Result<Session> {
-        let missing = || {
-            Error::new(ErrorKind::Unauthenticated, "no API key was sent; send one as `Authorization: Bearer <key>`")
-        };
+    pub async fn authenticate_request(
+        &self,
+        context: RequestContext,
+        bearer: Option<&str>,
+        wanted: &str,
+    ) -> Result<Session> {
+        let missing =
+            || Error::new(ErrorKind::Unauthenticated, "no API key was sent; send one as `Authorization: Bearer <key>`");
         let found = bearer.ok_or_else(missing).and_then(|bearer| self.parts.gate.authenticate(bearer));
         match found {
             Ok(caller) => Ok(Session::new(self, caller).with_context(context)),
@@ -294,7 +298,11 @@ impl Platform {
         tracing::warn!("nobody administers the platform: `{ADMINISTRATOR}` gets its rights back");
         let cause = Cause { principal: &Principal::System, resource: "platform" };
         let grant_id = mint_id(&*self.parts.entropy, "g_");
-        self.parts.gate.catalog().change(&context, cause, |planning| Ok((restore_administrator(planning, grant_id), ()))).await?;
+        self.parts
+            .gate
+            .catalog()
+            .change(&context, cause, |planning| Ok((restore_administrator(planning, grant_id), ())))
+            .await?;
         self.session(&Principal::User(ADMINISTRATOR.to_owned()))
     }
 
@@ -349,7 +357,9 @@ fn peppers(directory: &DataDirectory, entropy: &dyn Entropy) -> Result<Peppers> 
 fn cursor_key(directory: &DataDirectory, entropy: &dyn Entropy) -> Result<[u8; 32]> {
     if let Some(bytes) = directory.read(CURSOR_KEY_FILE, SMALL_FILE_BYTES)? {
         return bytes.try_into().map_err(|_| {
-            Error::internal(format!("`{CURSOR_KEY_FILE}` in the data directory is not 32 bytes long; remove it and start again"))
+            Error::internal(format!(
+                "`{CURSOR_KEY_FILE}` in the data directory is not 32 bytes long; remove it and start again"
+            ))
         });
     }
     let mut key = [0; 32];
@@ -359,7 +369,11 @@ fn cursor_key(directory: &DataDirectory, entropy: &dyn Entropy) -> Result<[u8; 3
 }
 
 /// The first start makes an administrator, whose key goes into a file unless it was given.
-async fn bootstrap(administration: &Administration, directory: &DataDirectory, given: Option<&Redacted<String>>) -> Result<()> {
+async fn bootstrap(
+    administration: &Administration,
+    directory: &DataDirectory,
+    given: Option<&Redacted<String>>,
+) -> Result<()> {
     let given = given.map(|key| key.expose().as_str());
     let minted = administration.bootstrap(&RequestContext::new("start"), given).await?;
     if let Some(text) = minted {

@@ -46,7 +46,8 @@ pub fn run_server(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     log_to_stderr();
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut config = match Config::load(arguments.config.as_deref(), environment) {
         Ok(config) => config,
         Err(error) => return refuse(&error, 2),

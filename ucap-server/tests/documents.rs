@@ -1,5 +1,7 @@
 //! What the server says about itself: `/openapi.json`, `/docs`, `/metrics`, and that its logs hold no secrets.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -28,7 +30,10 @@ fn conforms(document: &Value, schema: &Value, value: &Value, at: &str) {
     }
     if let Some(choices) = schema["oneOf"].as_array() {
         let object = choices.iter().find(|choice| choice["type"] != "null");
-        return if value.is_null() { } else { conforms(document, object.unwrap(), value, at) };
+        return if value.is_null() {
+        } else {
+            conforms(document, object.unwrap(), value, at)
+        };
     }
     match value {
         Value::Object(map) if schema["properties"].is_object() => {
@@ -64,12 +69,32 @@ async fn answers_are_as_documented() {
     let question = json!({"resource": "domain:open", "action": "read"});
     let mut checked = BTreeSet::new();
     for (method, template, path, body) in [
-        ("POST", "/v1/search", "/v1/search".to_owned(), json!({"query": "overflow", "explain": true, "filter": {"exists": "n"}})),
+        (
+            "POST",
+            "/v1/search",
+            "/v1/search".to_owned(),
+            json!({"query": "overflow", "explain": true, "filter": {"exists": "n"}}),
+        ),
         ("POST", "/v1/datasources/{id}/query", "/v1/datasources/open-notes/query".to_owned(), json!({"limit": 1})),
-        ("GET", "/v1/datasources/{id}/records/{record}", "/v1/datasources/open-notes/records/open%2F1".to_owned(), Value::Null),
+        (
+            "GET",
+            "/v1/datasources/{id}/records/{record}",
+            "/v1/datasources/open-notes/records/open%2F1".to_owned(),
+            Value::Null,
+        ),
         ("GET", "/v1/datasources/{id}/stats", "/v1/datasources/open-notes/stats".to_owned(), Value::Null),
-        ("POST", "/v1/datasources/{id}/records", "/v1/datasources/open-notes/records".to_owned(), json!([{"id": "x"}, {}])),
-        ("DELETE", "/v1/datasources/{id}/records", "/v1/datasources/open-notes/records".to_owned(), json!({"ids": ["x", "y"]})),
+        (
+            "POST",
+            "/v1/datasources/{id}/records",
+            "/v1/datasources/open-notes/records".to_owned(),
+            json!([{"id": "x"}, {}]),
+        ),
+        (
+            "DELETE",
+            "/v1/datasources/{id}/records",
+            "/v1/datasources/open-notes/records".to_owned(),
+            json!({"ids": ["x", "y"]}),
+        ),
         ("GET", "/v1/domains", "/v1/domains".to_owned(), Value::Null),
         ("GET", "/v1/datasources", "/v1/datasources".to_owned(), Value::Null),
         ("GET", "/v1/datasources/{id}", "/v1/datasources/open-notes".to_owned(), Value::Null),
@@ -78,7 +103,12 @@ async fn answers_are_as_documented() {
         ("GET", "/v1/groups", "/v1/groups".to_owned(), Value::Null),
         ("GET", "/v1/grants/{id}", format!("/v1/grants/{grant}"), Value::Null),
         ("GET", "/v1/keys/{id}", format!("/v1/keys/{key}"), Value::Null),
-        ("POST", "/v1/keys", "/v1/keys".to_owned(), json!({"user": "ana", "scopes": [{"resource": "domain:*", "actions": ["read"]}]})),
+        (
+            "POST",
+            "/v1/keys",
+            "/v1/keys".to_owned(),
+            json!({"user": "ana", "scopes": [{"resource": "domain:*", "actions": ["read"]}]}),
+        ),
         ("GET", "/v1/me", "/v1/me".to_owned(), Value::Null),
         ("POST", "/v1/permissions/check", "/v1/permissions/check".to_owned(), question.clone()),
         ("POST", "/v1/permissions/explain", "/v1/permissions/explain".to_owned(), question),
@@ -94,7 +124,12 @@ async fn answers_are_as_documented() {
         let responses = &document["paths"][template][method.to_lowercase()]["responses"];
         let documented = responses.get(reply.status.to_string()).unwrap_or(&responses["default"]);
         assert!(reply.status < 300 || reply.status == 404, "{method} {path}: {}", reply.text);
-        conforms(&document, &documented["content"]["application/json"]["schema"], &reply.json(), &format!("{method} {template}"));
+        conforms(
+            &document,
+            &documented["content"]["application/json"]["schema"],
+            &reply.json(),
+            &format!("{method} {template}"),
+        );
         checked.insert((method, template));
     }
     assert_eq!(checked.len(), 25);
@@ -118,7 +153,10 @@ async fn metrics_count_and_name_no_data() {
     let (server, ana) = Server::with_two_domains().await;
     server.call("GET", "/v1/datasources/secret-notes", Value::Null, &ana).await;
     let text = server.call("GET", "/metrics", Value::Null, ADMIN).await.text;
-    assert!(text.contains("ucap_http_requests_total{route=\"/v1/datasources/{id}\",method=\"GET\",status=\"404\"} 1"), "{text}");
+    assert!(
+        text.contains("ucap_http_requests_total{route=\"/v1/datasources/{id}\",method=\"GET\",status=\"404\"} 1"),
+        "{text}"
+    );
     for name in ["secret", "open-notes", "ana"] {
         assert!(!text.contains(name), "{name}: {text}");
     }
@@ -147,7 +185,8 @@ impl io::Write for Log {
 async fn logs_and_errors_hold_no_secrets() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_env_filter("ucap_server=trace,ucap_authz=trace,ucap_core=trace,ucap_retrieval=trace");
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("ucap_server=trace,ucap_authz=trace,ucap_core=trace,ucap_retrieval=trace");
     let _ = subscriber.with_writer(move || writer.clone()).try_init();
     let (server, ana) = Server::with_two_domains().await;
     let wrong = format!("{}0", &ana[..ana.len() - 1]);

@@ -1,5 +1,7 @@
 //! What callers see, over HTTP: two users, hidden and missing, revocation, lists, the journal.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 use serde_json::{Value, json};
@@ -9,26 +11,50 @@ fn ids(answer: &Value, list: &str) -> Vec<String> {
     answer[list].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
+/// The path and the body of a request about a datasource.
+type Path = Box<dyn Fn(&str) -> String>;
+type Body = Box<dyn Fn(&str) -> Value>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn hidden_answers_as_missing_byte_for_byte() {
     let (server, ana) = Server::with_two_domains().await;
     let record = |datasource: &str| format!("/v1/datasources/{datasource}/records/secret%2F1");
-    let asks: Vec<(&str, Box<dyn Fn(&str) -> String>, Box<dyn Fn(&str) -> Value>)> = vec![
+    let asks: Vec<(&str, Path, Body)> = vec![
         ("GET", Box::new(|d| format!("/v1/datasources/{d}")), Box::new(|_| Value::Null)),
         ("PATCH", Box::new(|d| format!("/v1/datasources/{d}")), Box::new(|_| json!({"title": "x"}))),
-        ("PATCH", Box::new(|d| format!("/v1/datasources/{d}")), Box::new(|_| json!({"schema": {"fields": {"n": {"type": "text"}}}}))),
+        (
+            "PATCH",
+            Box::new(|d| format!("/v1/datasources/{d}")),
+            Box::new(|_| json!({"schema": {"fields": {"n": {"type": "text"}}}})),
+        ),
         ("DELETE", Box::new(|d| format!("/v1/datasources/{d}")), Box::new(|_| Value::Null)),
         ("GET", Box::new(|d| format!("/v1/datasources/{d}/stats")), Box::new(|_| Value::Null)),
-        ("POST", Box::new(|d| format!("/v1/datasources/{d}/query")), Box::new(|_| json!({"filter": {"exists": "nosuch"}}))),
+        (
+            "POST",
+            Box::new(|d| format!("/v1/datasources/{d}/query")),
+            Box::new(|_| json!({"filter": {"exists": "nosuch"}})),
+        ),
         ("POST", Box::new(|d| format!("/v1/datasources/{d}/records")), Box::new(|_| json!([{"id": "x"}]))),
         ("DELETE", Box::new(|d| format!("/v1/datasources/{d}/records")), Box::new(|_| json!({"ids": ["secret/1"]}))),
         ("GET", Box::new(record), Box::new(|_| Value::Null)),
         ("PUT", Box::new(record), Box::new(|_| json!({"id": "secret/1", "body": "x"}))),
         ("DELETE", Box::new(record), Box::new(|_| Value::Null)),
         ("POST", Box::new(|_| "/v1/search".to_owned()), Box::new(|d| json!({"query": "overflow", "datasources": [d]}))),
-        ("POST", Box::new(|_| "/v1/permissions/check".to_owned()), Box::new(|d| json!({"resource": format!("datasource:{d}"), "action": "read"}))),
-        ("POST", Box::new(|_| "/v1/permissions/explain".to_owned()), Box::new(|d| json!({"resource": format!("datasource:{d}"), "action": "read"}))),
-        ("POST", Box::new(|_| "/v1/grants".to_owned()), Box::new(|d| json!({"subject": "user:ana", "resource": format!("datasource:{d}"), "actions": ["read"]}))),
+        (
+            "POST",
+            Box::new(|_| "/v1/permissions/check".to_owned()),
+            Box::new(|d| json!({"resource": format!("datasource:{d}"), "action": "read"})),
+        ),
+        (
+            "POST",
+            Box::new(|_| "/v1/permissions/explain".to_owned()),
+            Box::new(|d| json!({"resource": format!("datasource:{d}"), "action": "read"})),
+        ),
+        (
+            "POST",
+            Box::new(|_| "/v1/grants".to_owned()),
+            Box::new(|d| json!({"subject": "user:ana", "resource": format!("datasource:{d}"), "actions": ["read"]})),
+        ),
     ];
     for (method, path, body) in asks {
         let mut seen = Vec::new();
@@ -43,7 +69,13 @@ async fn hidden_answers_as_missing_byte_for_byte() {
     let audit = server.call("GET", "/v1/audit?limit=1000", Value::Null, &ana).await.json();
     let count = |name: &str| {
         let named = |entry: &&Value| entry["resource"].as_str().is_some_and(|resource| resource.contains(name));
-        audit["data"].as_array().unwrap().iter().filter(named).map(|entry| format!("{}{}", entry["kind"], entry["decision"])).collect::<Vec<_>>()
+        audit["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(named)
+            .map(|entry| format!("{}{}", entry["kind"], entry["decision"]))
+            .collect::<Vec<_>>()
     };
     assert!(!count("secret-notes").is_empty());
     assert_eq!(count("secret-notes"), count("nosuch-notes"));
@@ -106,8 +138,16 @@ async fn the_administrators_routes_tell_others_nothing() {
         ("POST", "/v1/keys", json!({"user": "admin", "name": "x"})),
         ("POST", "/v1/keys", json!({"user": "nosuch", "name": "x"})),
         ("POST", "/v1/grants", json!({"subject": "user:ana", "resource": "domain:secret", "actions": ["read"]})),
-        ("POST", "/v1/permissions/check", json!({"subject": "user:admin", "resource": "domain:secret", "action": "read"})),
-        ("POST", "/v1/permissions/check", json!({"subject": "user:admin", "resource": "domain:nosuch", "action": "read"})),
+        (
+            "POST",
+            "/v1/permissions/check",
+            json!({"subject": "user:admin", "resource": "domain:secret", "action": "read"}),
+        ),
+        (
+            "POST",
+            "/v1/permissions/check",
+            json!({"subject": "user:admin", "resource": "domain:nosuch", "action": "read"}),
+        ),
     ] {
         let reply = server.call(method, path, body, &ana).await;
         assert_eq!((reply.status, &*reply.code()), (403, "permission_denied"), "{method} {path}: {}", reply.text);
@@ -128,7 +168,9 @@ async fn a_domains_administrator_manages_what_is_inside() {
     let hidden = json!({"subject": "user:x", "resource": "domain:secret", "actions": ["read"]});
     assert_eq!(server.call("POST", "/v1/grants", hidden, &boss).await.code(), "not_found");
     let grants = server.call("GET", "/v1/grants", Value::Null, &boss).await.json();
-    assert!(grants["data"].as_array().unwrap().iter().all(|grant| grant["resource"].as_str().unwrap().contains("open")));
+    assert!(
+        grants["data"].as_array().unwrap().iter().all(|grant| grant["resource"].as_str().unwrap().contains("open"))
+    );
     // admin implies neither read nor write
     assert_eq!(server.call("GET", "/v1/datasources/open-notes/records/open%2F1", Value::Null, &boss).await.status, 403);
     assert_eq!(server.lines("open-notes", "{\"id\":\"x\"}", &boss).await.status, 403);
@@ -161,21 +203,36 @@ async fn models_are_listed_and_called_by_right() {
     for model in ["local/all-minilm-l6-v2", "local/nosuch"] {
         let reply = server.call("POST", "/v1/embeddings", json!({"model": model, "input": "x"}), &ana).await;
         assert_eq!((reply.status, &*reply.code()), (404, "model_not_found"));
-        assert_eq!(server.call("GET", &format!("/v1/models/{model}"), Value::Null, &ana).await.code(), "model_not_found");
+        assert_eq!(
+            server.call("GET", &format!("/v1/models/{model}"), Value::Null, &ana).await.code(),
+            "model_not_found"
+        );
     }
     server.grant("user:ana", "model:*", &["execute"]).await;
-    assert_eq!(ids(&server.call("GET", "/v1/models", Value::Null, &ana).await.json(), "data"), ["local/all-minilm-l6-v2"]);
-    assert_eq!(server.call("GET", "/v1/models/local/all-minilm-l6-v2", Value::Null, &ana).await.json()["object"], "model");
+    assert_eq!(
+        ids(&server.call("GET", "/v1/models", Value::Null, &ana).await.json(), "data"),
+        ["local/all-minilm-l6-v2"]
+    );
+    assert_eq!(
+        server.call("GET", "/v1/models/local/all-minilm-l6-v2", Value::Null, &ana).await.json()["object"],
+        "model"
+    );
     let answer = server.call("POST", "/v1/embeddings", body, &ana).await.json();
     assert_eq!(answer["data"].as_array().unwrap().len(), 2);
-    let floats = server.call("POST", "/v1/embeddings", json!({"model": "local/all-minilm-l6-v2", "input": "one"}), &ana).await.json();
+    let floats = server
+        .call("POST", "/v1/embeddings", json!({"model": "local/all-minilm-l6-v2", "input": "one"}), &ana)
+        .await
+        .json();
     use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(answer["data"][0]["embedding"].as_str().unwrap()).unwrap();
+    let bytes =
+        base64::engine::general_purpose::STANDARD.decode(answer["data"][0]["embedding"].as_str().unwrap()).unwrap();
     let decoded: Vec<f32> = bytes.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
     let plain: Vec<f32> = serde_json::from_value(floats["data"][0]["embedding"].clone()).unwrap();
     assert_eq!(decoded, plain);
     for input in [json!(""), json!(["a", ""]), json!([]), json!({}), json!([1, "a"]), json!([-1])] {
-        let reply = server.call("POST", "/v1/embeddings", json!({"model": "local/all-minilm-l6-v2", "input": input}), &ana).await;
+        let reply = server
+            .call("POST", "/v1/embeddings", json!({"model": "local/all-minilm-l6-v2", "input": input}), &ana)
+            .await;
         assert_eq!(reply.status, 400, "{input}: {}", reply.text);
         assert!(reply.message().contains("input"), "{}", reply.text);
     }

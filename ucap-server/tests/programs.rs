@@ -1,5 +1,7 @@
 //! The two programs, as they are run; and that an embedder pays for no web server.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -39,7 +41,12 @@ fn usage_is_code_2_and_configuration_names_its_key() {
     assert_eq!(run(server, &["--nosuch"]).status.code(), Some(2));
     assert_eq!(run(server, &["--help"]).status.code(), Some(0));
     let folder = tempfile::tempdir().unwrap();
-    for (content, code, name) in [("", 0, ""), ("[retrieval]\nmax_open = 'many'", 2, "max_open"), ("nosuch = 1", 2, "nosuch"), ("[[models]]\nid = 'x'", 2, "models")] {
+    for (content, code, name) in [
+        ("", 0, ""),
+        ("[retrieval]\nmax_open = 'many'", 2, "max_open"),
+        ("nosuch = 1", 2, "nosuch"),
+        ("[[models]]\nid = 'x'", 2, "models"),
+    ] {
         let file = write(&folder.path().join("ucap.toml"), content);
         let checked = run(server, &["--check", "--config", &file]);
         assert_eq!(checked.status.code(), Some(code), "{content}");
@@ -59,7 +66,11 @@ fn a_directory_is_worked_on_without_a_server() {
     assert!(text(&missing.stderr).contains(&data));
 
     assert!(local(&["domain", "create", "d"]).status.success());
-    assert!(local(&["datasource", "create", "docs", "--domain", "d", "--format", "documents", "--no-vectors"]).status.success());
+    assert!(
+        local(&["datasource", "create", "docs", "--domain", "d", "--format", "documents", "--no-vectors"])
+            .status
+            .success()
+    );
     write(&folder.path().join("notes/a.md"), "# One\n\nThe walrus sleeps.");
     write(&folder.path().join("notes/deep/b.html"), "<p>The okapi audits.</p>");
     let notes = folder.path().join("notes").display().to_string();
@@ -76,7 +87,10 @@ fn a_directory_is_worked_on_without_a_server() {
     let two = write(&folder.path().join("two.json"), "{\n\"id\":\"A-2\",\n\"summary\":\"y\"}");
     let report = json(&local(&["ingest", "o", &one, &two, "--json"]));
     assert_eq!((report["accepted"].as_u64(), report["rejected_count"].as_u64()), (Some(2), Some(1)), "{report}");
-    assert_eq!((report["rejected"][0]["file"].as_str(), report["rejected"][0]["line"].as_u64()), (Some(&*one), Some(2)));
+    assert_eq!(
+        (report["rejected"][0]["file"].as_str(), report["rejected"][0]["line"].as_u64()),
+        (Some(&*one), Some(2))
+    );
 
     // Nobody else, unless asked for.
     assert!(local(&["user", "create", "ana"]).status.success());
@@ -92,7 +106,8 @@ fn a_directory_is_worked_on_without_a_server() {
 /// reqwest, by which the embedding model is downloaded.)
 #[test]
 fn without_its_features_the_crate_is_light() {
-    let arguments = ["tree", "--offline", "-p", "ucap-server", "--no-default-features", "-e", "normal", "--prefix", "none"];
+    let arguments =
+        ["tree", "--offline", "-p", "ucap-server", "--no-default-features", "-e", "normal", "--prefix", "none"];
     let tree = Command::new(env!("CARGO")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     assert!(tree.status.success(), "{}", text(&tree.stderr));
     let tree = text(&tree.stdout);

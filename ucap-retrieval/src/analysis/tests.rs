@@ -1,3 +1,5 @@
+//! Tests of `analysis`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `chunking`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `severity`.
+
 use super::*;
 
 #[test]

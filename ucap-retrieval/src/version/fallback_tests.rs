@@ -1,3 +1,5 @@
+//! Tests of `fallback`.
+
 use super::super::tests::{ascending, eco, key};
 
 #[test]

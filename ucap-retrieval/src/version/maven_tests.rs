@@ -1,3 +1,5 @@
+//! Tests of `maven`.
+
 use super::super::tests::{ascending, eco, key};
 
 /// The POM reference's examples of its version order specification.

@@ -1,3 +1,5 @@
+//! Tests of `pep440`.
+
 use super::super::tests::{ascending, eco, key};
 
 /// PEP 440's "Summary of permitted suffixes and relative ordering", its local versions and epochs.

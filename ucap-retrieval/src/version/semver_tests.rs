@@ -1,3 +1,5 @@
+//! Tests of `semver`.
+
 use std::cmp::Ordering;
 
 use proptest::prelude::*;

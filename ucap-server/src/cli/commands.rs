@@ -175,10 +175,12 @@ fn new_datasource(new: NewDatasource) -> Outcome<Json> {
     let mut body = json!({"id": new.id, "domain": new.domain, "format": new.format, "title": new.title});
     if let Some(schema) = &new.schema {
         let text = match schema.strip_prefix('@') {
-            Some(path) => std::fs::read_to_string(path).map_err(|error| Complaint::new(format!("{path} cannot be read: {error}")))?,
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| Complaint::new(format!("{path} cannot be read: {error}")))?,
             None => schema.clone(),
         };
-        body["schema"] = serde_json::from_str(&text).map_err(|error| Complaint::usage(format!("the schema is not valid JSON: {error}")))?;
+        body["schema"] = serde_json::from_str(&text)
+            .map_err(|error| Complaint::usage(format!("the schema is not valid JSON: {error}")))?;
     }
     let optional = [
         ("language", new.language.map(Json::from)),
@@ -222,7 +224,9 @@ async fn grant(connection: &Connection, command: Grant) -> Outcome<Printed> {
             let body = json!({"subject": subject, "resource": resource, "actions": actions, "effect": effect, "expires_at": expires_at});
             create(connection, "grants", &body).await
         }
-        Grant::List => list(connection, "grants", &["id", "effect", "subject", "resource", "actions", "expires_at"]).await,
+        Grant::List => {
+            list(connection, "grants", &["id", "effect", "subject", "resource", "actions", "expires_at"]).await
+        }
         Grant::Show { id } => show(connection, "grants", &id).await,
         Grant::Delete { id } => delete(connection, "grants", &id, "").await,
     }
@@ -250,14 +254,21 @@ async fn key(connection: &Connection, command: Key) -> Outcome<Printed> {
 fn whole_key(mut printed: Printed) -> Printed {
     if let Ok(answer) = serde_json::from_slice::<Json>(&printed.json) {
         let word = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-        printed.text = format!("id    {}\nuser  {}\nkey   {}\n(the key is shown this once)\n", word("id"), word("user"), word("key"));
+        printed.text = format!(
+            "id    {}\nuser  {}\nkey   {}\n(the key is shown this once)\n",
+            word("id"),
+            word("user"),
+            word("key")
+        );
     }
     printed
 }
 
 fn key_scope(text: &str) -> Outcome<Json> {
     let (resource, actions) = text.rsplit_once('=').ok_or_else(|| {
-        Complaint::usage(format!("the scope `{text}` names no actions; write RESOURCE=ACTIONS, such as datasource:ghsa=read"))
+        Complaint::usage(format!(
+            "the scope `{text}` names no actions; write RESOURCE=ACTIONS, such as datasource:ghsa=read"
+        ))
     })?;
     Ok(json!({"resource": resource, "actions": actions.split(',').collect::<Vec<_>>()}))
 }
@@ -266,7 +277,10 @@ async fn verify(connection: &Connection) -> Outcome<Printed> {
     let reply = connection.send(Ask::new(Method::POST, "/v1/audit/verify")).await?;
     let answer = reply.json()?;
     if answer["valid"] != true {
-        return Err(Complaint::new(format!("the journal is broken: entry {} does not fit its chain", answer["first_bad"])));
+        return Err(Complaint::new(format!(
+            "the journal is broken: entry {} does not fit its chain",
+            answer["first_bad"]
+        )));
     }
     Printed::of(&reply, |answer| format!("the journal is whole: {} entries\n", answer["entries"]))
 }
@@ -278,6 +292,8 @@ async fn status(connection: &Connection) -> Outcome<Printed> {
     let whole = json!({"readyz": ready, "me": me});
     let resources = me["actions"].as_object().map_or(0, Map::len);
     let mut lines = render::object(&ready);
-    lines.push_str(&render::object(&json!({"principal": me["principal"], "groups": me["groups"], "visible resources": resources})));
+    lines.push_str(&render::object(
+        &json!({"principal": me["principal"], "groups": me["groups"], "visible resources": resources}),
+    ));
     Ok(Printed::of_value(&whole, lines))
 }

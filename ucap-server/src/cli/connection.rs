@@ -128,9 +128,13 @@ impl Connection {
 
     async fn open_local(directory: &Path, user: Option<&str>, creates: bool, models: bool) -> Outcome<Self> {
         if !creates && !directory.exists() {
-            return Err(Complaint::new(format!("there is no data directory {}; name one that exists", directory.display())));
+            return Err(Complaint::new(format!(
+                "there is no data directory {}; name one that exists",
+                directory.display()
+            )));
         }
-        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let config = Config::load(None, environment)?;
         let mut options = config.platform(directory).with_environment(|name| std::env::var_os(name));
         if !models {
@@ -179,7 +183,9 @@ impl Connection {
                     }
                     body = Body::from_stream(payload.bytes);
                 }
-                let request = request.body(body).map_err(|error| Complaint::new(format!("the request cannot be made: {error}")))?;
+                let request = request
+                    .body(body)
+                    .map_err(|error| Complaint::new(format!("the request cannot be made: {error}")))?;
                 let Ok(response) = router.clone().oneshot(request).await;
                 let status = response.status();
                 let body = response.into_body().collect().await;

@@ -69,7 +69,11 @@ pub(super) async fn ingest(connection: &Connection, wanted: &args::Ingest) -> Ou
     }
     if !documents.is_empty() {
         let documents: Arc<[Source]> = documents.into();
-        let ask = Ask::new(Method::POST, &collection).stream("application/x-ndjson", None, lines(Arc::clone(&documents), bar.clone()));
+        let ask = Ask::new(Method::POST, &collection).stream(
+            "application/x-ndjson",
+            None,
+            lines(Arc::clone(&documents), bar.clone()),
+        );
         let reply = connection.send(ask).await?;
         let path = |line: usize| documents.get(line.wrapping_sub(1)).map(|source| source.path.display().to_string());
         sum.add(&reply.json()?, path);
@@ -165,7 +169,9 @@ fn line(source: &Source, bytes: Vec<u8>) -> Bytes {
     };
     let mut record = match String::from_utf8(bytes) {
         Ok(text) => json!({"id": source.relative, "content_type": content_type, "text": text}),
-        Err(error) => json!({"id": source.relative, "content_type": content_type, "base64": STANDARD.encode(error.as_bytes())}),
+        Err(error) => {
+            json!({"id": source.relative, "content_type": content_type, "base64": STANDARD.encode(error.as_bytes())})
+        }
     }
     .to_string();
     record.push('\n');
@@ -192,7 +198,10 @@ fn find(paths: &[PathBuf]) -> Outcome<Vec<Source>> {
             let before = sources.len();
             walk(path, path, 0, &mut sources)?;
             if sources.len() == before {
-                return Err(Complaint::new(format!("the folder {} holds no file that can be ingested", path.display())));
+                return Err(Complaint::new(format!(
+                    "the folder {} holds no file that can be ingested",
+                    path.display()
+                )));
             }
         } else {
             let source = source(path, name_of(path), data.len()).ok_or_else(|| {
@@ -207,7 +216,8 @@ fn find(paths: &[PathBuf]) -> Outcome<Vec<Source>> {
 
 /// A file that was named itself has its path, if that is a relative one that stays below, else its name.
 fn name_of(path: &Path) -> String {
-    let below = path.components().all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
+    let below =
+        path.components().all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
     let name = if below { Some(path) } else { path.file_name().map(Path::new) };
     slashed(name.unwrap_or(path))
 }

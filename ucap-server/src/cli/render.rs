@@ -92,10 +92,19 @@ pub(super) fn hits(answer: &Json) -> String {
 /// What an ingest did.
 pub(super) fn ingested(report: &Json) -> String {
     let count = |name: &str| report[name].as_u64().unwrap_or(0);
-    let mut text = format!("{} accepted, {} of them unchanged, {} rejected\n", count("accepted"), count("unchanged"), count("rejected_count"));
+    let mut text = format!(
+        "{} accepted, {} of them unchanged, {} rejected\n",
+        count("accepted"),
+        count("unchanged"),
+        count("rejected_count")
+    );
     for rejection in report["rejected"].as_array().into_iter().flatten().take(20) {
         let (file, line) = (rejection["file"].as_str().unwrap_or("?"), count_of(&rejection["line"]));
-        text.push_str(&format!("  {}:{line}: {}\n", shown(file, 200), shown(rejection["error"].as_str().unwrap_or("?"), 300)));
+        text.push_str(&format!(
+            "  {}:{line}: {}\n",
+            shown(file, 200),
+            shown(rejection["error"].as_str().unwrap_or("?"), 300)
+        ));
     }
     text
 }

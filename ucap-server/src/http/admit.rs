@@ -51,7 +51,8 @@ pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) 
     let body = SharedBody::new(body, app.server().idle_timeout());
     let request = Request::from_parts(parts, Body::new(body.clone()));
     let answered = AssertUnwindSafe(answer(&app, context, open, request, next)).catch_unwind().await;
-    let mut response = answered.unwrap_or_else(|_| Failure::from(Error::internal("the request met a defect")).into_response());
+    let mut response =
+        answered.unwrap_or_else(|_| Failure::from(Error::internal("the request met a defect")).into_response());
 
     // A client that waits for 100-continue sends no body after a refusal.
     let refused = response.status().is_client_error() || response.status().is_server_error();
@@ -101,7 +102,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// The client's id if it is a sane one, else a new one.
 fn request_id(app: &App, headers: &HeaderMap) -> String {
     let sane = |text: &&str| {
-        (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+        (1..=128).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
     };
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
     given.map_or_else(|| mint_id(app.entropy(), "req_"), str::to_owned)

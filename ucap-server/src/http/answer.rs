@@ -1,11 +1,11 @@
 //! Answers.
 
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use serde::Serialize;
-use utoipa::ToSchema;
 use ucap_core::Error;
+use utoipa::ToSchema;
 
 use super::error_response::Failure;
 use super::incoming::close_cursor;
@@ -16,7 +16,8 @@ pub(super) type Answer = Result<Response, Failure>;
 
 /// JSON.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    let body = serde_json::to_vec(value).map_err(|cause| Error::internal("the answer cannot be written as JSON").with_source(cause))?;
+    let body = serde_json::to_vec(value)
+        .map_err(|cause| Error::internal("the answer cannot be written as JSON").with_source(cause))?;
     Ok((status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response())
 }
 

@@ -47,8 +47,14 @@ impl From<AuditEntry> for EntryObject {
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::GET, "/v1/audit", "accounting", "What happened, newest first; your own part without admin", index)
-            .lists::<EntryObject>(),
+        Route::new(
+            Method::GET,
+            "/v1/audit",
+            "accounting",
+            "What happened, newest first; your own part without admin",
+            index,
+        )
+        .lists::<EntryObject>(),
         Route::new(Method::POST, "/v1/audit/verify", "accounting", "Verify the journal's chain", verify)
             .answers::<Verification>(200)
             .untimed(),

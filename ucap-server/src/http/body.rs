@@ -64,7 +64,9 @@ impl HttpBody for SharedBody {
                 watched.silence.as_mut().reset(Instant::now() + watched.idle);
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
-            Poll::Pending => watched.silence.as_mut().poll(context).map(|()| Some(Err("the client fell silent".into()))),
+            Poll::Pending => {
+                watched.silence.as_mut().poll(context).map(|()| Some(Err("the client fell silent".into())))
+            }
         }
     }
 
@@ -85,7 +87,8 @@ pub(super) async fn read_whole(mut body: Body, most: usize) -> Result<Vec<u8>> {
     }
     let mut bytes = Vec::with_capacity(usize::try_from(declared).unwrap_or(0));
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|cause| Error::invalid("body", "the body ended before its end").with_source(cause))?;
+        let frame =
+            frame.map_err(|cause| Error::invalid("body", "the body ended before its end").with_source(cause))?;
         let Some(data) = frame.data_ref() else { continue };
         if data.len() > most - bytes.len() {
             return Err(too_large(most));

@@ -13,10 +13,17 @@ b.m{display:inline-block;width:4.5rem}\
 /// The page of a document.
 pub(super) fn page(document: &[u8]) -> String {
     let document: Json = serde_json::from_slice(document).unwrap_or_default();
-    let mut html = String::from("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>ucap API</title>");
-    let _ = write!(html, "<meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body><h1>ucap API</h1>");
+    let mut html =
+        String::from("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>ucap API</title>");
+    let _ = write!(
+        html,
+        "<meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body><h1>ucap API</h1>"
+    );
     let about = text(&document["info"]["description"]);
-    let _ = write!(html, "<p>{about} Send a key as <code>Authorization: Bearer KEY</code>. The same as JSON: <a href=\"openapi.json\">openapi.json</a>.</p>");
+    let _ = write!(
+        html,
+        "<p>{about} Send a key as <code>Authorization: Bearer KEY</code>. The same as JSON: <a href=\"openapi.json\">openapi.json</a>.</p>"
+    );
     for group in groups(&document) {
         let _ = write!(html, "<h2>{}</h2>", escape(&group));
         for (path, methods) in object(&document["paths"]) {
@@ -29,7 +36,12 @@ pub(super) fn page(document: &[u8]) -> String {
     }
     html.push_str("<h2>Shapes</h2>");
     for (name, schema) in object(&document["components"]["schemas"]) {
-        let _ = write!(html, "<details id=\"{0}\"><summary><code>{0}</code></summary>{1}</details>", escape(name), block(schema));
+        let _ = write!(
+            html,
+            "<details id=\"{0}\"><summary><code>{0}</code></summary>{1}</details>",
+            escape(name),
+            block(schema)
+        );
     }
     html.push_str("</body></html>");
     html
@@ -52,7 +64,13 @@ fn write_operation(html: &mut String, path: &str, method: &str, operation: &Json
     let (method, path, summary) = (escape(&method.to_uppercase()), escape(path), text(&operation["summary"]));
     let _ = write!(html, "<details><summary><b class=\"m\">{method}</b> <code>{path}</code> {summary}</summary>");
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
-        let _ = write!(html, "<p><code>{}</code> ({}) {}</p>", text(&parameter["name"]), text(&parameter["in"]), text(&parameter["description"]));
+        let _ = write!(
+            html,
+            "<p><code>{}</code> ({}) {}</p>",
+            text(&parameter["name"]),
+            text(&parameter["in"]),
+            text(&parameter["description"])
+        );
     }
     for (title, content) in [("Takes", &operation["requestBody"]["content"]), ("Answers", &operation["responses"])] {
         if !content.is_null() {

@@ -29,7 +29,10 @@ pub(super) struct EmbeddingBody {
 
 /// One text or several, as text or as the model's tokens.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "input is neither a text, nor a list of texts, nor a list of token ids, nor a list of such lists")]
+#[serde(
+    untagged,
+    expecting = "input is neither a text, nor a list of texts, nor a list of token ids, nor a list of such lists"
+)]
 #[schema(as = EmbeddingInput)]
 pub(super) enum Input {
     /// A text.

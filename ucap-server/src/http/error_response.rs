@@ -1,8 +1,8 @@
 //! The one table from what went wrong to HTTP: status, type and code, in OpenAI's error shape.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 use ucap_core::{Error, ErrorKind, Severity};
 

@@ -41,7 +41,9 @@ pub(super) struct GrantPatch {
 }
 
 /// Tells null from absent.
-pub(super) fn present_time<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
+pub(super) fn present_time<'de, D: serde::Deserializer<'de>>(
+    json: D,
+) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
     time::serde::rfc3339::option::deserialize(json).map(Some)
 }
 

@@ -4,15 +4,15 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH};
 use http::request::Parts;
-use http::StatusCode;
 use serde::de::DeserializeOwned;
 use ucap_core::{Error, ErrorKind};
 
+use super::App;
 use super::body::read_whole;
 use super::error_response::Failure;
-use super::App;
 use crate::session::{PageRequest, Session};
 
 /// A JSON body is at most so long, unless its route says otherwise.
@@ -80,7 +80,8 @@ impl Incoming {
         if text == "*" {
             return Ok(None);
         }
-        let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
+        let number =
+            text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
         // What is not one of our tags matches no version.
         number.map(Some).ok_or_else(|| {
             let message = "if-match is not the ETag of a version; send one as it was received, such as \"3\"";
@@ -123,7 +124,11 @@ pub(super) fn is_json(essence: &str) -> bool {
 
 /// 415.
 pub(super) fn unsupported_media(advice: &str) -> Failure {
-    Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", format!("the body is of a type that this route does not take; {advice}"))
+    Failure::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        format!("the body is of a type that this route does not take; {advice}"),
+    )
 }
 
 /// Reads a JSON object. Errors name the field, or the place where the JSON is broken.
@@ -178,7 +183,10 @@ impl Query {
             let (name, value) = (decode(name)?, decode(value)?);
             if !known.contains(&&*name) {
                 let shown: String = name.chars().take(64).filter(|c| !c.is_control()).collect();
-                return Err(Failure::invalid(&*shown, format!("unknown query parameter `{shown}`; this route knows {known:?}")));
+                return Err(Failure::invalid(
+                    &*shown,
+                    format!("unknown query parameter `{shown}`; this route knows {known:?}"),
+                ));
             }
             if pairs.iter().any(|(held, _)| *held == name) {
                 return Err(Failure::invalid(&*name, format!("the query parameter `{name}` is there twice")));
@@ -213,7 +221,9 @@ impl Query {
 fn decode(text: &str) -> Result<String, Failure> {
     let text = text.replace('+', " ");
     let decoded = percent_encoding::percent_decode_str(&text).decode_utf8();
-    decoded.map(|text| text.into_owned()).map_err(|_| Failure::invalid("query", "the query string holds bytes that are not UTF-8"))
+    decoded
+        .map(|text| text.into_owned())
+        .map_err(|_| Failure::invalid("query", "the query string holds bytes that are not UTF-8"))
 }
 
 /// A list's cursor is the id that its page ended with.
@@ -223,5 +233,7 @@ pub(super) fn close_cursor(id: &str) -> String {
 
 fn open_cursor(cursor: &str) -> Result<String, Failure> {
     let decoded = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    decoded.ok_or_else(|| Error::new(ErrorKind::InvalidCursor, "the cursor is not one of this list").with_param("cursor").into())
+    decoded.ok_or_else(|| {
+        Error::new(ErrorKind::InvalidCursor, "the cursor is not one of this list").with_param("cursor").into()
+    })
 }

@@ -109,7 +109,8 @@ impl NewKey {
         let scope = |scope: ScopeBody| -> Result<KeyScope, Failure> {
             Ok(KeyScope { resource: Resource::parse(&scope.resource)?, actions: read_actions(&scope.actions)? })
         };
-        let scopes = self.scopes.map(|scopes| scopes.into_iter().map(scope).collect::<Result<Vec<_>, _>>()).transpose()?;
+        let scopes =
+            self.scopes.map(|scopes| scopes.into_iter().map(scope).collect::<Result<Vec<_>, _>>()).transpose()?;
         Ok(administration::NewKey { user: self.user, name: self.name, scopes, expires_at: self.expires_at })
     }
 }

@@ -60,15 +60,22 @@ impl Metrics {
         let mut text = String::new();
         header(&mut text, "ucap_http_requests_total", "counter", "Requests answered.");
         for ((route, method, status), count) in &*self.requests.lock() {
-            let _ = writeln!(text, "ucap_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}} {count}");
+            let _ = writeln!(
+                text,
+                "ucap_http_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}} {count}"
+            );
         }
         header(&mut text, "ucap_http_request_duration_seconds", "histogram", "Time to the answer.");
         for (route, durations) in &*self.durations.lock() {
             for (count, bound) in durations.buckets.iter().zip(BOUNDS) {
-                let _ = writeln!(text, "ucap_http_request_duration_seconds_bucket{{route=\"{route}\",le=\"{bound}\"}} {count}");
+                let _ = writeln!(
+                    text,
+                    "ucap_http_request_duration_seconds_bucket{{route=\"{route}\",le=\"{bound}\"}} {count}"
+                );
             }
             let Durations { count, seconds, .. } = durations;
-            let _ = writeln!(text, "ucap_http_request_duration_seconds_bucket{{route=\"{route}\",le=\"+Inf\"}} {count}");
+            let _ =
+                writeln!(text, "ucap_http_request_duration_seconds_bucket{{route=\"{route}\",le=\"+Inf\"}} {count}");
             let _ = writeln!(text, "ucap_http_request_duration_seconds_sum{{route=\"{route}\"}} {seconds}");
             let _ = writeln!(text, "ucap_http_request_duration_seconds_count{{route=\"{route}\"}} {count}");
         }

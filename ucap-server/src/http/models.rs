@@ -39,7 +39,8 @@ impl From<&Model> for ModelObject {
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::GET, "/v1/models", "inference", "List the models you may call", index).answers::<ModelList>(200),
+        Route::new(Method::GET, "/v1/models", "inference", "List the models you may call", index)
+            .answers::<ModelList>(200),
         Route::new(Method::GET, "/v1/models/{*id}", "inference", "Read a model", get).answers::<ModelObject>(200),
     ]
 }

@@ -53,7 +53,9 @@ fn operation(route: &Route, schemas: &mut BTreeMap<String, Json>) -> Json {
     }
     if let Some(request) = &route.request {
         operation["requestBody"] = match request {
-            RequestBody::Json(shape) => json!({"required": true, "content": {"application/json": {"schema": reference(shape, schemas)}}}),
+            RequestBody::Json(shape) => {
+                json!({"required": true, "content": {"application/json": {"schema": reference(shape, schemas)}}})
+            }
             RequestBody::Raw(types) => {
                 let content: Map<String, Json> = types.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
                 json!({"required": true, "content": content})
@@ -65,13 +67,21 @@ fn operation(route: &Route, schemas: &mut BTreeMap<String, Json>) -> Json {
 
 /// `GET /v1/datasources/{id}/stats` is `get_datasources_id_stats`.
 fn operation_id(route: &Route) -> String {
-    let words = route.path.trim_start_matches("/v1").split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    std::iter::once(route.method.as_str().to_ascii_lowercase()).chain(words.map(str::to_owned)).collect::<Vec<_>>().join("_")
+    let words = route
+        .path
+        .trim_start_matches("/v1")
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    std::iter::once(route.method.as_str().to_ascii_lowercase())
+        .chain(words.map(str::to_owned))
+        .collect::<Vec<_>>()
+        .join("_")
 }
 
 fn parameters(route: &Route) -> Vec<Json> {
     let in_path = route.path.split(['{', '}']).skip(1).step_by(2).map(|name| name.trim_start_matches('*'));
-    let in_path = in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let in_path =
+        in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
     let in_query = route.parameters.iter().map(|parameter| {
         json!({"name": parameter.name, "in": "query", "required": false, "description": parameter.description, "schema": {"type": parameter.r#type}})
     });
@@ -87,10 +97,16 @@ fn responses(route: &Route, schemas: &mut BTreeMap<String, Json>) -> Json {
             AnswerBody::Text(content_type) => (*content_type, json!({})),
         };
         let description = if *status == 201 { "It is new." } else { "Done." };
-        responses.insert(status.to_string(), json!({"description": description, "content": {content_type: {"schema": schema}}}));
+        responses.insert(
+            status.to_string(),
+            json!({"description": description, "content": {content_type: {"schema": schema}}}),
+        );
     }
     let error = json!({"$ref": format!("#/components/schemas/{}", ErrorShape::name())});
-    responses.insert("default".to_owned(), json!({"description": "An error.", "content": {"application/json": {"schema": error}}}));
+    responses.insert(
+        "default".to_owned(),
+        json!({"description": "An error.", "content": {"application/json": {"schema": error}}}),
+    );
     Json::Object(responses)
 }
 

@@ -34,7 +34,9 @@ pub(super) struct Readiness {
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::GET, "/healthz", "operation", "Whether the process lives", health).open().answers::<Health>(200),
+        Route::new(Method::GET, "/healthz", "operation", "Whether the process lives", health)
+            .open()
+            .answers::<Health>(200),
         Route::new(Method::GET, "/readyz", "operation", "Whether requests are answered", ready)
             .open()
             .answers::<Readiness>(200),
@@ -43,7 +45,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::GET, "/openapi.json", "operation", "This document", openapi)
             .open()
             .answers_text(200, "application/json"),
-        Route::new(Method::GET, "/docs", "operation", "This document, for people", docs).open().answers_text(200, "text/html"),
+        Route::new(Method::GET, "/docs", "operation", "This document, for people", docs)
+            .open()
+            .answers_text(200, "text/html"),
     ]
 }
 
@@ -79,7 +83,8 @@ async fn openapi(State(app): State<App>) -> Response {
 
 async fn docs(State(app): State<App>) -> Response {
     let mut response = text(HTML, page(&app.openapi()));
-    let fixed = [(CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"), (CACHE_CONTROL, "no-cache")];
+    let fixed =
+        [(CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"), (CACHE_CONTROL, "no-cache")];
     let headers = response.headers_mut();
     for (name, value) in fixed {
         let name: HeaderName = name;

@@ -83,7 +83,12 @@ impl From<Explanation> for Explained {
 impl From<Identity> for Me {
     fn from(identity: Identity) -> Self {
         let actions = identity.actions.into_iter().map(|(resource, actions)| (resource, words(actions)));
-        Self { principal: identity.principal, groups: identity.groups, key_id: identity.key, actions: actions.collect() }
+        Self {
+            principal: identity.principal,
+            groups: identity.groups,
+            key_id: identity.key,
+            actions: actions.collect(),
+        }
     }
 }
 

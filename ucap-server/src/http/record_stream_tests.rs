@@ -1,3 +1,5 @@
+//! Tests of `record_stream`.
+
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -42,7 +44,8 @@ fn json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::btree_map(r#"["\\\[{,a]{0,4}"#, inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map(r#"["\\\[{,a]{0,4}"#, inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }

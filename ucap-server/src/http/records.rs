@@ -21,7 +21,8 @@ const MAX_DOCUMENT_BYTES: usize = 32 << 20;
 const LINES: &[&str] = &["application/x-ndjson", "application/json"];
 const BODIES: &[&str] = &["application/json", "text/markdown", "text/plain", "text/html", "application/pdf"];
 const WAIT: &[Parameter] = &[Parameter { name: "wait", r#type: "string", description: "`durable` is not built yet." }];
-const TITLE: &[Parameter] = &[Parameter { name: "title", r#type: "string", description: "The title of a raw document." }];
+const TITLE: &[Parameter] =
+    &[Parameter { name: "title", r#type: "string", description: "The title of a raw document." }];
 
 /// Which records to delete: one of the two.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -68,9 +69,10 @@ async fn ingest(call: Incoming) -> Answer {
         Some(_) => return Err(Failure::invalid("wait", "`wait` can only be `durable`")),
     }
     let (framing, coding) = (framing(&call)?, coding(&call)?);
-    let _place = call.app.try_ingest().ok_or_else(|| {
-        Error::new(ErrorKind::Overloaded, "too many ingests run at once; try again in a moment")
-    })?;
+    let _place = call
+        .app
+        .try_ingest()
+        .ok_or_else(|| Error::new(ErrorKind::Overloaded, "too many ingests run at once; try again in a moment"))?;
     let mut ingest = call.session.ingest(call.path("id")).await?;
     feed(&mut ingest, call.into_body(), framing, coding).await?;
     ok(&ingest.finish().await?)
@@ -79,9 +81,13 @@ async fn ingest(call: Incoming) -> Answer {
 /// How records follow each other, by the content type. What names none is taken for lines.
 fn framing(call: &Incoming) -> Result<Framing, Failure> {
     match call.content_type().as_deref() {
-        Some("application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" | "application/jsonlines") => {
-            Ok(Framing::Lines)
-        }
+        Some(
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines"
+            | "application/jsonlines",
+        ) => Ok(Framing::Lines),
         Some("text/plain" | "text/x-ndjson") => Ok(Framing::Lines),
         Some(essence) if is_json(essence) => Ok(Framing::Json),
         None => Ok(Framing::Json),

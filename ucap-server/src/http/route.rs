@@ -83,7 +83,13 @@ pub(super) struct Route {
 
 impl Route {
     /// A route that needs a credential, has a deadline, and takes and answers nothing yet.
-    pub(super) fn new<H, T>(method: Method, path: &'static str, group: &'static str, summary: &'static str, handler: H) -> Self
+    pub(super) fn new<H, T>(
+        method: Method,
+        path: &'static str,
+        group: &'static str,
+        summary: &'static str,
+        handler: H,
+    ) -> Self
     where
         H: Handler<T, App>,
         T: 'static,

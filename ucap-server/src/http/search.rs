@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue};
 use http::Method;
+use http::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use ucap_core::{Error, ErrorKind};
@@ -87,9 +87,15 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::POST, "/v1/search", "retrieval", "Search what you may read", search)
             .takes::<SearchBody>()
             .answers::<SearchAnswerShape>(200),
-        Route::new(Method::POST, "/v1/datasources/{id}/query", "retrieval", "Records of one datasource, by filter", query)
-            .takes::<QueryBody>()
-            .answers::<SearchAnswerShape>(200),
+        Route::new(
+            Method::POST,
+            "/v1/datasources/{id}/query",
+            "retrieval",
+            "Records of one datasource, by filter",
+            query,
+        )
+        .takes::<QueryBody>()
+        .answers::<SearchAnswerShape>(200),
     ]
 }
 
@@ -163,5 +169,6 @@ fn answer(found: &SearchAnswer) -> Answer {
 fn timing(timings: &Timings) -> String {
     let part = |name: &str, took: Duration| format!("{name};dur={:.3}", took.as_secs_f64() * 1000.0);
     let Timings { embed, filter, lexical, vector, fuse } = *timings;
-    [part("embed", embed), part("filter", filter), part("lexical", lexical), part("vector", vector), part("fuse", fuse)].join(", ")
+    [part("embed", embed), part("filter", filter), part("lexical", lexical), part("vector", vector), part("fuse", fuse)]
+        .join(", ")
 }

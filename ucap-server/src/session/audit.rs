@@ -122,7 +122,10 @@ impl CursorSeal<'_> {
     }
 
     fn open(&self, cursor: &str) -> Result<u64> {
-        let forged = || Error::new(ErrorKind::InvalidCursor, "the cursor is not one of yours; start without cursor").with_param("cursor");
+        let forged = || {
+            Error::new(ErrorKind::InvalidCursor, "the cursor is not one of yours; start without cursor")
+                .with_param("cursor")
+        };
         let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| forged())?;
         let (tag, hidden) = bytes.split_at_checked(TAG_BYTES).ok_or_else(forged)?;
         let hidden: [u8; 8] = hidden.try_into().map_err(|_| forged())?;

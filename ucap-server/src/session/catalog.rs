@@ -175,7 +175,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::change_datasource`]; `InvalidInput` when a field would change its type.
-    pub async fn change_datasource(&self, id: &str, change: DatasourceChange, version: Option<u64>) -> Result<SeenDatasource> {
+    pub async fn change_datasource(
+        &self,
+        id: &str,
+        change: DatasourceChange,
+        version: Option<u64>,
+    ) -> Result<SeenDatasource> {
         let call = self.begin(format!("datasource:{id}")).await?;
         let changed = change_datasource(&call, id, &change, version).await;
         let changed = changed.map(|datasource| SeenDatasource::new(&call.scope, Arc::new(datasource)));
@@ -202,7 +207,8 @@ impl Session {
     /// `PermissionDenied`.
     pub async fn users(&self, page: &PageRequest) -> Result<Listed<Arc<User>>> {
         let call = self.begin("platform").await?;
-        let listed = administered(&call.scope).map(|()| Listed::of(call.scope.snapshot().users(), |user| &user.id, page));
+        let listed =
+            administered(&call.scope).map(|()| Listed::of(call.scope.snapshot().users(), |user| &user.id, page));
         call.end(listed).await
     }
 
@@ -254,7 +260,8 @@ impl Session {
     /// `PermissionDenied`.
     pub async fn groups(&self, page: &PageRequest) -> Result<Listed<Arc<Group>>> {
         let call = self.begin("platform").await?;
-        let listed = administered(&call.scope).map(|()| Listed::of(call.scope.snapshot().groups(), |group| &group.id, page));
+        let listed =
+            administered(&call.scope).map(|()| Listed::of(call.scope.snapshot().groups(), |group| &group.id, page));
         call.end(listed).await
     }
 
@@ -473,7 +480,9 @@ async fn change_datasource(
         };
         match call.parts.administration.change_datasource(context, scope, id, patch, expected).await {
             Err(error)
-                if error.kind() == ErrorKind::PreconditionFailed && version.is_none() && attempt < SETTINGS_ATTEMPTS =>
+                if error.kind() == ErrorKind::PreconditionFailed
+                    && version.is_none()
+                    && attempt < SETTINGS_ATTEMPTS =>
             {
                 attempt += 1;
             }

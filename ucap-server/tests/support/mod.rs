@@ -115,13 +115,20 @@ impl Server {
     }
 
     pub async fn grant(&self, subject: &str, resource: &str, actions: &[&str]) -> String {
-        let grant = self.make("POST", "/v1/grants", json!({"subject": subject, "resource": resource, "actions": actions})).await;
+        let grant = self
+            .make("POST", "/v1/grants", json!({"subject": subject, "resource": resource, "actions": actions}))
+            .await;
         grant["id"].as_str().unwrap().to_owned()
     }
 
     pub async fn notes(&self, id: &str, domain: &str) {
         let schema = json!({"fields": {"body": {"type": "text"}, "n": {"type": "integer"}}, "text": ["body"]});
-        self.make("POST", "/v1/datasources", json!({"id": id, "domain": domain, "format": "records", "schema": schema})).await;
+        self.make(
+            "POST",
+            "/v1/datasources",
+            json!({"id": id, "domain": domain, "format": "records", "schema": schema}),
+        )
+        .await;
     }
 
     /// Two domains with a datasource each: `open-notes` in `open`, which ana reads; `secret-notes` in `secret`, which she
@@ -131,7 +138,9 @@ impl Server {
         for domain in ["open", "secret"] {
             server.make("POST", "/v1/domains", json!({"id": domain, "title": domain})).await;
             server.notes(&format!("{domain}-notes"), domain).await;
-            let lines = (0..5).map(|n| format!("{{\"id\":\"{domain}/{n}\",\"body\":\"{domain} note about overflow {n}\",\"n\":{n}}}\n"));
+            let lines = (0..5).map(|n| {
+                format!("{{\"id\":\"{domain}/{n}\",\"body\":\"{domain} note about overflow {n}\",\"n\":{n}}}\n")
+            });
             let reply = server.lines(&format!("{domain}-notes"), &lines.collect::<String>(), ADMIN).await;
             assert_eq!(reply.json()["accepted"], 5, "{}", reply.text);
         }

@@ -114,13 +114,13 @@ impl Asker<'_> {
         for number in 0..WARM_UP {
             self.once(mode, domains, vector_given, filtering, number)?;
         }
-        let (mut times, mut total, start) = (Latencies::default(), 0, Instant::now());
+        let (mut times, mut total, start) = (Latencies::default(), 0_u64, Instant::now());
         while times.count() < REQUESTS && start.elapsed() < LONGEST {
             let (took, left) = self.once(mode, domains, vector_given, filtering, times.count())?;
             times.add(took);
-            total = left;
+            total += left;
         }
-        figures.latencies(what, &times, total, p50_below);
+        figures.latencies(what, &times, total / times.count().max(1) as u64, p50_below);
         Ok(())
     }
 

@@ -76,10 +76,12 @@ impl Figures {
         );
     }
 
-    /// The times of one kind of request, with the most that half of them should take; `total` is how many records the filter left.
+    /// The times of one kind of request, with the most that half of them should take; `total` is how many records the filter
+    /// left on average.
     pub(super) fn latencies(&mut self, what: &str, times: &Latencies, total: u64, p50_below: Option<f64>) {
         let (p50, p99) = (times.quantile(0.5), times.quantile(0.99));
-        let figure = format!("p50 {p50:.2} ms, p99 {p99:.2} ms ({} requests, {total} records left)", times.count());
+        let figure =
+            format!("p50 {p50:.2} ms, p99 {p99:.2} ms ({} requests, {total} records left on average)", times.count());
         let goal = p50_below.map_or_else(String::new, |most| verdict(p50 < most, &format!("p50 < {most} ms")));
         let json =
             json!({ "p50_ms": p50, "p99_ms": p99, "requests": times.count(), "total": total, "p50_below": p50_below });

@@ -203,10 +203,17 @@ impl DatastoreBackend for EmbeddedBackend {
             Some(open) if !open.is_stale(datasource) => (Arc::clone(open), false),
             _ => {
                 let space = self.space(&Settings::of(datasource)?);
-                let (directory, datasource, pool) = (self.directory.join(&name), datasource.clone(), Arc::clone(&self.pool));
+                let (directory, datasource, pool) =
+                    (self.directory.join(&name), datasource.clone(), Arc::clone(&self.pool));
                 // A caller that goes away must not leave it half open: the next one would begin beside it.
-                let opened = tokio::spawn(async move { open_into(held, directory, &datasource, space, pool).await }).await;
-                (opened.map_err(|cause| Error::internal("opening a datasource ended early; see the log").with_source(cause))??, true)
+                let opened =
+                    tokio::spawn(async move { open_into(held, directory, &datasource, space, pool).await }).await;
+                (
+                    opened.map_err(|cause| {
+                        Error::internal("opening a datasource ended early; see the log").with_source(cause)
+                    })??,
+                    true,
+                )
             }
         };
         if is_new {

@@ -136,7 +136,8 @@ fn sort_value(value: &Value) -> SortValue {
     match value {
         Value::Text(text) => SortValue::Text(text.clone()),
         Value::Integer(integer) => SortValue::Integer(*integer),
-        Value::Float(float) => SortValue::Float(*float),
+        // Minus zero becomes zero.
+        Value::Float(float) => SortValue::Float(float + 0.0),
         Value::Boolean(boolean) => SortValue::Integer(i64::from(*boolean)),
         Value::Timestamp(at) => SortValue::Text(at.to_sortable()),
         Value::Version { key, .. } => SortValue::Bytes(key.as_bytes().to_vec()),

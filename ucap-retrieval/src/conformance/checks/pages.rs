@@ -40,7 +40,7 @@ pub(super) async fn walk_each_record_once(world: &mut World) -> Outcome {
         sorts.extend(FIELDS.iter().map(|field| keys(&[field], descending)));
         sorts.push(keys(&["k", "f", "nosuch"], descending));
     }
-    sorts.push(vec![keys(&["b"], true), keys(&["at"], false)].concat());
+    sorts.push([keys(&["b"], true), keys(&["at"], false)].concat());
     for sort in sorts {
         let whole = page(&store, &sort, After::Start, 1000).await?;
         let sorted =

@@ -1,3 +1,5 @@
+//! Tests of `document`.
+
 use proptest::prelude::*;
 use serde_json::json;
 

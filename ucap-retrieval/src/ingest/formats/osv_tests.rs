@@ -1,3 +1,5 @@
+//! Tests of `osv`.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `lexical`.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -246,15 +246,6 @@ impl Records {
         };
         rows.iter().map(read).collect()
     }
-
-    /// How many rows a table has: for tests that look behind the surface.
-    #[cfg(test)]
-    pub(in super::super) async fn count(&self, table: &'static str) -> Result<i64> {
-        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
-            .fetch_one(&self.readers)
-            .await
-            .map_err(failed)
-    }
 }
 
 /// The rows behind a place: sort values as a tuple, a missing value after all others. The place may lie in a datasource

@@ -1,3 +1,5 @@
+//! Tests of `vector`.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
