@@ -19,7 +19,7 @@ async fn every_route_but_the_open_ones_demands_a_credential() {
     let document = server.call("GET", "/openapi.json", Value::Null, "").await.json();
     let mut closed = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let path = path.replace('{', "").replace('}', "");
+        let path = path.replace(['{', '}'], "");
         for (method, operation) in methods.as_object().unwrap() {
             let open = operation["security"] == json!([]);
             for key in ["", "ucap_live_nonsense", "\u{7f}"] {

@@ -48,10 +48,10 @@ fn long_texts_break_at_sentences_and_leave_no_tiny_rest() {
 #[test]
 fn paragraphs_come_before_sentences() {
     let paragraph = |n: usize| "One sentence of words. ".repeat(n).trim_end().to_owned();
-    let body = format!("{}\n\n{}", paragraph(30), paragraph(30));
+    let body = format!("{}\n\n{}", paragraph(20), paragraph(20));
     let chunks = check("", &body, &[], MAX_CHUNKS);
     assert_eq!(chunks.len(), 2);
-    assert_eq!(chunks[0].text, paragraph(30));
+    assert_eq!(chunks[0].text, paragraph(20));
 }
 
 #[test]
