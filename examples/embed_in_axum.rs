@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use axum::{Json, Router, routing::get};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use ucap_core::{Error, ErrorKind, Principal};
-use ucap_retrieval::{Mode, NewSettings, SearchAnswer, SearchRequest};
 use ucap_server::Platform;
+use ucap_server::core::{Error, ErrorKind, Principal};
+use ucap_server::retrieval::{Mode, NewSettings, SearchAnswer, SearchRequest};
 
 /// What the host says of a failure of the platform.
 fn failure(error: Error) -> (StatusCode, String) {
@@ -34,7 +34,7 @@ async fn search(
     session.search(&request).await.map(Json).map_err(failure)
 }
 
-async fn service(directory: PathBuf) -> ucap_core::Result<Router> {
+async fn service(directory: PathBuf) -> ucap_server::core::Result<Router> {
     let platform = Platform::open(directory).await?;
     let administrator = platform.admin_session().await?;
     administrator.create_user("ana", ["analysts".to_owned()].into()).await?;

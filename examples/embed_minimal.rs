@@ -5,11 +5,11 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use ucap_authz::administration::NewGrant;
-use ucap_core::catalog::Effect;
-use ucap_core::{Action, ActionSet, Principal, Resource, Result, Subject};
-use ucap_retrieval::{Filter, Mode, NewSettings, SearchAnswer, SearchRequest};
 use ucap_server::Platform;
+use ucap_server::authz::administration::NewGrant;
+use ucap_server::core::catalog::Effect;
+use ucap_server::core::{Action, ActionSet, Principal, Resource, Result, Subject};
+use ucap_server::retrieval::{Filter, Mode, NewSettings, SearchAnswer, SearchRequest};
 
 const DATASOURCES: [(&str, &str); 2] = [
     ("memory-safety", include_str!("data/memory-safety.jsonl")),

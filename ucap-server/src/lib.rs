@@ -33,6 +33,9 @@ pub mod http;
 #[cfg(feature = "cli")]
 mod program;
 
+/// The crates below, so that an embedder depends on one.
+pub use {ucap_authz as authz, ucap_core as core, ucap_inference as inference, ucap_retrieval as retrieval};
+
 pub use config::Config;
 pub use platform::{Platform, PlatformOptions};
 pub use session::Session;

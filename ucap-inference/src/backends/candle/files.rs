@@ -44,7 +44,7 @@ pub(super) const FILES: [PinnedFile; 3] = [
     },
 ];
 
-/// The files of [`FILES`], verified, in memory.
+/// The files of `FILES`, verified, in memory.
 #[derive(Clone)]
 pub struct ModelFiles {
     pub(super) config: Vec<u8>,

@@ -11,9 +11,10 @@
 //! Algorithms", 2002, section 3.1), since that is the number the caller gets.
 
 use super::kernels::LANES;
+use crate::record::MAX_COMPONENT;
 
 /// The largest magnitude that a component may have; keeps every product and sum finite.
-pub(super) const LARGEST_COMPONENT: f32 = 1e9;
+pub(super) const LARGEST_COMPONENT: f32 = MAX_COMPONENT;
 
 /// Rows whose largest component is below this are all residual: a scale would lose its precision.
 const SMALLEST_SCALED: f32 = 1e-30;
