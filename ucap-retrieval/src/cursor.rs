@@ -41,6 +41,12 @@ pub(crate) struct Position {
 #[derive(Debug)]
 pub(crate) struct Cursors(Redacted<[u8; 32]>);
 
+/// The one answer to every cursor that is not the caller's for this request.
+pub(crate) fn refused() -> Error {
+    let message = "the cursor is not one of yours for this request; begin again without cursor";
+    Error::new(ErrorKind::InvalidCursor, message).with_param("cursor")
+}
+
 impl Cursors {
     pub(crate) fn new(key: Redacted<[u8; 32]>) -> Self {
         Self(key)
@@ -60,13 +66,6 @@ impl Cursors {
     /// `InvalidCursor` for any other.
     pub(crate) fn read(&self, caller: &Caller, request: &SearchRequest) -> Result<Option<Position>> {
         let Some(text) = &request.cursor else { return Ok(None) };
-        let refused = || {
-            Error::new(
-                ErrorKind::InvalidCursor,
-                "the cursor is not one of yours for this request; begin again without cursor",
-            )
-            .with_param("cursor")
-        };
         if text.len() > MAX_CURSOR {
             return Err(refused());
         }

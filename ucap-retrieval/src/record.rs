@@ -166,12 +166,15 @@ pub(crate) struct Parsed {
 
 impl Parsed {
     fn read(line: &[u8]) -> Result<Self> {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         let text = std::str::from_utf8(line)
             .map_err(|error| invalid(format!("not UTF-8: invalid byte at position {}", error.valid_up_to() + 1)))?;
         if !text.trim_start().starts_with('{') {
             serde_json::from_str::<IgnoredAny>(text).map_err(|error| broken(&error))?;
             let kind = serde_json::from_str::<Json>(text).map_or("something else", |json| kind_of(&json));
-            return Err(invalid(format!("a record is a JSON object, this is {kind}")));
+            let hint =
+                if text.trim_start().starts_with('[') { "; send an array of records as application/json" } else { "" };
+            return Err(invalid(format!("a record is a JSON object, this is {kind}{hint}")));
         }
         let Entries(mut entries) = serde_json::from_str(text).map_err(|error| broken(&error))?;
         let mut take = |key: &str| {

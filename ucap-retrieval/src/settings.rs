@@ -115,7 +115,13 @@ impl Settings {
         if self.format != Format::Records {
             return Err(Error::invalid("schema", format!("format {} has its own schema", self.format.name())));
         }
-        self.schema = self.schema.extended(schema)?;
+        let extended = self.schema.extended(schema)?;
+        // What is there was cut into passages by the old list, and would not be found by the new one.
+        if schema.get("text").is_some_and(|text| *text != Json::from(self.schema.text.clone())) {
+            let message = "`text` of a schema cannot be changed yet: load the records into a new datasource";
+            return Err(Error::new(ErrorKind::Unsupported, message).with_param("schema"));
+        }
+        self.schema = extended;
         Ok(self)
     }
 

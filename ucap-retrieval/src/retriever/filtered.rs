@@ -3,12 +3,11 @@
 use std::cmp::Ordering;
 use std::time::Instant;
 
-use futures::future::try_join_all;
 use ucap_authz::Scope;
 use ucap_core::{RequestContext, Result};
 
 use super::Retriever;
-use super::sources::{Source, Sources};
+use super::sources::{Source, Sources, in_turn};
 use crate::cursor::Position;
 use crate::datastore::{After, PageRequest, PageRow};
 use crate::hit::{Hit, SearchAnswer, Timings, Why};
@@ -63,7 +62,7 @@ impl Retriever {
             predicate: source.predicate.clone(),
             withdrawn: request.withdrawn,
             sort: request.sort.clone(),
-            after: self.after(position, source),
+            after: after(position, source),
             limit,
         };
         if request.sort.is_empty() {
@@ -82,7 +81,7 @@ impl Retriever {
         let pages = sources.all.iter().map(|source| async move {
             source.store.records.page(context, &source.permit, &page(source, wanted)).await
         });
-        let pages = try_join_all(pages).await?;
+        let pages = in_turn(pages).await?;
         let mut rows: Vec<(usize, PageRow)> =
             pages.into_iter().enumerate().flat_map(|(i, rows)| rows.into_iter().map(move |row| (i, row))).collect();
         rows.sort_by(|(i, a), (j, b)| {
@@ -91,17 +90,15 @@ impl Retriever {
         rows.truncate(wanted);
         Ok(rows)
     }
+}
 
-    /// Where a datasource goes on behind a hit of maybe another datasource.
-    fn after(&self, position: Option<&Position>, source: &Source) -> After {
-        let Some(position) = position else { return After::Start };
-        match source.id().cmp(position.datasource.as_str()) {
-            Ordering::Less => After::Behind(position.sort.clone()),
-            Ordering::Equal if self.cursors.generation(source.id(), source.generation()) == position.generation => {
-                After::Record(position.sort.clone(), position.id.clone())
-            }
-            Ordering::Equal | Ordering::Greater => After::From(position.sort.clone()),
-        }
+/// Where a datasource goes on behind a hit of maybe another datasource.
+fn after(position: Option<&Position>, source: &Source) -> After {
+    let Some(position) = position else { return After::Start };
+    match source.id().cmp(position.datasource.as_str()) {
+        Ordering::Less => After::Behind(position.sort.clone()),
+        Ordering::Equal => After::Record(position.sort.clone(), position.id.clone()),
+        Ordering::Greater => After::From(position.sort.clone()),
     }
 }
 

@@ -12,12 +12,13 @@ use moka::sync::Cache;
 use ucap_authz::{Gate, Permit, Scope};
 use ucap_core::catalog::Datasource;
 use ucap_core::journal::{Durability, JournalStore, NewEntry};
-use ucap_core::{Action, Embedder, Error, Redacted, RequestContext, Result};
+use ucap_core::{Action, Embedder, Error, ErrorKind, Redacted, RequestContext, Result};
 
 pub use self::delete::Selection;
 pub use self::ingest::{Ingest, PutBody};
 
-use crate::cursor::Cursors;
+use self::sources::Source;
+use crate::cursor::{Cursors, refused};
 use crate::datastore::{Datastore, DatastoreBackend};
 use crate::hit::{DatasourceStats, RecordAnswer, SearchAnswer};
 use crate::query::{Mode, SearchRequest};
@@ -31,6 +32,8 @@ pub const INGESTED: &str = "retrieval.ingest";
 /// The journal's kind of a delete of records.
 pub const DELETED: &str = "retrieval.delete";
 const PAYLOAD_VERSION: u16 = 1;
+/// Times that a search begins again because a datasource was deleted under it.
+const RETRIES: usize = 3;
 /// Query vectors that are kept: a few megabytes.
 const EMBEDDED_QUERIES: u64 = 2048;
 
@@ -77,6 +80,36 @@ impl Retriever {
         scope: &Scope,
         request: &SearchRequest,
     ) -> Result<SearchAnswer> {
+        let mut fresh: Option<Scope> = None;
+        for _ in 0..RETRIES {
+            let scope = fresh.as_ref().unwrap_or(scope);
+            match self.search_once(context, scope, request).await {
+                // A datasource that was deleted meanwhile is gone, not broken.
+                Err(error) if error.kind() == ErrorKind::Unavailable && self.has_lost_datasources(scope) => {
+                    fresh = Some(self.gate.scope(context, scope.caller()).await?);
+                }
+                answer => return answer,
+            }
+        }
+        self.search_once(context, fresh.as_ref().unwrap_or(scope), request).await
+    }
+
+    fn has_lost_datasources(&self, scope: &Scope) -> bool {
+        let now = self.gate.catalog().snapshot();
+        let readable =
+            scope.datasources(Action::Read).iter().filter_map(|ordinal| scope.snapshot().datasource_at(ordinal));
+        let is_there = |held: &Datasource| {
+            now.datasource(&held.id).is_some_and(|found| found.stamp.generation == held.stamp.generation)
+        };
+        !readable.into_iter().all(|held| is_there(held))
+    }
+
+    async fn search_once(
+        &self,
+        context: &RequestContext,
+        scope: &Scope,
+        request: &SearchRequest,
+    ) -> Result<SearchAnswer> {
         request.check()?;
         let position = self.cursors.read(scope.caller(), request)?;
         if position.is_some() {
@@ -85,6 +118,16 @@ impl Retriever {
         let selected = self.select(scope, request)?;
         let searched =
             if selected.is_empty() { None } else { Some(self.open_sources(context, selected, request).await?) };
+        if let (Some(position), Some(sources)) = (&position, &searched) {
+            // A datasource of the same name is another one: the cursor of the one before does not fit it.
+            let is_other = |source: &Source| {
+                source.id() == position.datasource
+                    && self.cursors.generation(source.id(), source.generation()) != position.generation
+            };
+            if sources.all.iter().any(is_other) {
+                return Err(refused());
+            }
+        }
         let answer = match &searched {
             None => SearchAnswer { hits: vec![], total: 0, next: None, unavailable: None, timings: Default::default() },
             Some(sources) if request.mode == Mode::Filter => {

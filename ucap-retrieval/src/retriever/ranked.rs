@@ -5,12 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::future::try_join_all;
 use ucap_authz::Scope;
 use ucap_core::{EmbeddingLane, Error, RequestContext, Result};
 
 use super::Retriever;
-use super::sources::{Source, Sources};
+use super::sources::{Source, Sources, in_turn};
 use crate::analysis::{TermGroup, analyze_query};
 use crate::bm25::Weights;
 use crate::cursor::Position;
@@ -187,7 +186,7 @@ impl Retriever {
                 let source = &sources.all[i];
                 source.store.passages.lexical(context, &source.permit, groups, &weights, &candidates[i], DEPTH)
             });
-            parts.extend(members.iter().copied().zip(try_join_all(legs).await?));
+            parts.extend(members.iter().copied().zip(in_turn(legs).await?));
         }
         leg_in_order(context, sources, parts.into_iter()).await
     }
@@ -203,7 +202,7 @@ async fn weigh(
         let source = &sources.all[i];
         source.store.passages.statistics(context, &source.permit, groups)
     });
-    let statistics = try_join_all(statistics).await?;
+    let statistics = in_turn(statistics).await?;
     let passages = statistics.iter().map(|s| s.passages).sum();
     let terms = statistics.iter().map(|s| s.terms).sum();
     let frequencies: Vec<u64> =
@@ -221,7 +220,7 @@ async fn vector_leg(
         let source = &sources.all[i];
         source.store.passages.nearest(context, &source.permit, &query.vector, &candidates[i], DEPTH)
     });
-    let legs = try_join_all(legs).await?;
+    let legs = in_turn(legs).await?;
     leg_in_order(context, sources, query.sources.iter().copied().zip(legs)).await
 }
 
@@ -267,7 +266,7 @@ async fn order(context: &RequestContext, sources: &Sources, hits: &mut [Ranked],
         rows.entry(hit.place.source).or_default().push(hit.place.row);
     }
     let ids = rows.iter().map(|(source, rows)| ids_of(context, &sources.all[*source], *source, rows));
-    let ids: HashMap<Place, String> = try_join_all(ids).await?.into_iter().flatten().collect();
+    let ids: HashMap<Place, String> = in_turn(ids).await?.into_iter().flatten().collect();
     for range in ties {
         hits[range].sort_by(|a, b| ids.get(&a.place).cmp(&ids.get(&b.place)));
     }
@@ -309,7 +308,7 @@ async fn window(
         .collect();
     let ids =
         rows.iter().filter(|(_, rows)| !rows.is_empty()).map(|(i, rows)| ids_of(context, &sources.all[*i], *i, rows));
-    let ids: HashMap<Place, String> = try_join_all(ids).await?.into_iter().flatten().collect();
+    let ids: HashMap<Place, String> = in_turn(ids).await?.into_iter().flatten().collect();
     let is_given = |hit: &Ranked| {
         let id = ids.get(&hit.place).map_or("", String::as_str);
         (sources.all[hit.place.source].id(), id) <= (position.datasource.as_str(), position.id.as_str())
@@ -332,7 +331,7 @@ async fn read(context: &RequestContext, sources: &Sources, page: &[Ranked]) -> R
         let places = rows.iter().map(|(row, _)| Place { source: *i, row: *row });
         Ok::<_, Error>(places.zip(found).filter_map(|(place, found)| Some((place, found?))).collect::<Vec<_>>())
     });
-    Ok(try_join_all(reads).await?.into_iter().flatten().collect())
+    Ok(in_turn(reads).await?.into_iter().flatten().collect())
 }
 
 fn why(hit: &Ranked, is_fused: bool, request: &SearchRequest) -> Why {

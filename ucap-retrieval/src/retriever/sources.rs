@@ -1,6 +1,6 @@
 //! Which datasources a search reads, and what its filter means in each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -13,6 +13,9 @@ use crate::filter::{Affects, Filter, Predicate, resolve};
 use crate::query::SearchRequest;
 use crate::schema::Format;
 use crate::settings::Settings;
+
+/// Datasources of one search that are worked on at once.
+const AT_ONCE: usize = 8;
 
 /// A datasource of a search.
 #[derive(Debug)]
@@ -79,8 +82,14 @@ impl Retriever {
         }
         let schemas: Vec<&Settings> = typed.iter().map(|(settings, ..)| settings).collect();
         check_fields(request, &schemas)?;
-        let opened = typed.into_iter().map(|(settings, permit, is_named)| async move {
-            let predicate = predicate(request.filter.as_ref(), &settings, permit.datasource().id.as_str())?;
+        let mut ready = Vec::with_capacity(typed.len());
+        let mut asked: Vec<Affects> = Vec::new();
+        for (settings, permit, is_named) in typed {
+            let (predicate, unparsed) = predicate(request.filter.as_ref(), &settings, &permit.datasource().id)?;
+            asked.extend(unparsed.into_iter().filter(|affects| !asked.contains(affects)).collect::<Vec<_>>());
+            ready.push((settings, permit, is_named, predicate));
+        }
+        let opened = ready.into_iter().map(|(settings, permit, is_named, predicate)| async move {
             match self.backend.open(context, permit.datasource()).await {
                 Ok(store) => Ok(Ok(Source { permit, settings, store, predicate, is_named })),
                 Err(error) if error.kind() == ErrorKind::DatasourceRebuilding && request.partial => {
@@ -90,14 +99,14 @@ impl Retriever {
             }
         });
         let (mut all, mut missing) = (Vec::new(), Vec::new());
-        for source in try_join_all(opened).await? {
+        for source in in_turn(opened).await? {
             match source {
                 Ok(source) => all.push(source),
                 Err(id) => missing.push(id),
             }
         }
         let sources = Sources { all, unavailable: request.partial.then_some(missing) };
-        sources.check_versions(context).await?;
+        sources.check_versions(context, &asked).await?;
         Ok(sources)
     }
 }
@@ -111,17 +120,11 @@ impl Sources {
     ) -> Result<Vec<Arc<Candidates>>> {
         let each =
             self.all.iter().map(|s| s.store.records.candidates(context, &s.permit, &s.predicate, request.withdrawn));
-        try_join_all(each).await
+        in_turn(each).await
     }
 
     /// A version that cannot be parsed is an error, unless a searched datasource lists that very string.
-    async fn check_versions(&self, context: &RequestContext) -> Result<()> {
-        let mut asked: Vec<&Affects> = Vec::new();
-        for affects in self.all.iter().flat_map(|source| source.predicate.unparsed()) {
-            if !asked.contains(&affects) {
-                asked.push(affects);
-            }
-        }
+    async fn check_versions(&self, context: &RequestContext, asked: &[Affects]) -> Result<()> {
         for affects in asked {
             let mut is_listed = false;
             for source in &self.all {
@@ -162,14 +165,28 @@ fn check_fields(request: &SearchRequest, sources: &[&Settings]) -> Result<()> {
     Ok(())
 }
 
-fn predicate(filter: Option<&Filter>, settings: &Settings, datasource: &str) -> Result<Predicate> {
-    let Some(filter) = filter else { return Ok(Predicate::True) };
+/// Waits for all, a few at a time: a search takes few places in the queue of the CPU's work, however many datasources it
+/// reads.
+pub(super) async fn in_turn<T, F: Future<Output = Result<T>>>(work: impl IntoIterator<Item = F>) -> Result<Vec<T>> {
+    let mut waiting: VecDeque<F> = work.into_iter().collect();
+    let mut done = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let part: Vec<F> = waiting.drain(..AT_ONCE.min(waiting.len())).collect();
+        done.extend(try_join_all(part).await?);
+    }
+    Ok(done)
+}
+
+/// The filter typed for a datasource, and its questions about versions that cannot be parsed.
+fn predicate(filter: Option<&Filter>, settings: &Settings, datasource: &str) -> Result<(Predicate, Vec<Affects>)> {
+    let Some(filter) = filter else { return Ok((Predicate::True, Vec::new())) };
     let typed = resolve(filter, &settings.schema).map_err(|error| {
         let message = format!("{} (datasource `{datasource}`)", error.message());
         let param = error.param().unwrap_or("filter").to_owned();
         Error::new(error.kind(), message).with_param(param)
     })?;
-    Ok(if settings.format == Format::Osv { typed } else { without_affects(typed) })
+    let unparsed = typed.unparsed().into_iter().cloned().collect();
+    Ok((if settings.format == Format::Osv { typed } else { without_affects(typed) }, unparsed))
 }
 
 /// Only advisories say what they affect; elsewhere the question is answered with no.

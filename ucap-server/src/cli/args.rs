@@ -244,7 +244,7 @@ pub(super) struct NewDatasource {
     /// Length of an external model's vectors.
     #[arg(long)]
     pub(super) dimensions: Option<u64>,
-    /// Delete records after so many days.
+    /// Delete records after so many days (documented, not built yet: the server refuses it).
     #[arg(long, value_name = "DAYS")]
     pub(super) retention_days: Option<u32>,
 }

@@ -54,6 +54,11 @@ impl Incoming {
         self.parts.headers.get(CONTENT_TYPE).map(|value| value.to_str().map(essence).unwrap_or_default())
     }
 
+    /// The content type as it was sent, with its parameters.
+    pub(super) fn full_content_type(&self) -> String {
+        self.parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
     /// The content coding, in lower case; `None` for none.
     pub(super) fn content_coding(&self) -> Option<String> {
         let coding = self.parts.headers.get(CONTENT_ENCODING)?;
@@ -212,7 +217,7 @@ impl Query {
     pub(super) fn flag(&self, name: &str) -> Result<bool, Failure> {
         match self.get(name) {
             None | Some("false") => Ok(false),
-            Some("true" | "") => Ok(true),
+            Some("true") => Ok(true),
             Some(_) => Err(Failure::invalid(name, format!("`{name}` is neither true nor false"))),
         }
     }

@@ -69,11 +69,12 @@ async fn ingest(call: Incoming) -> Answer {
         Some(_) => return Err(Failure::invalid("wait", "`wait` can only be `durable`")),
     }
     let (framing, coding) = (framing(&call)?, coding(&call)?);
+    // The right first: who may not write takes no place from those who may.
+    let mut ingest = call.session.ingest(call.path("id")).await?;
     let _place = call
         .app
         .try_ingest()
         .ok_or_else(|| Error::new(ErrorKind::Overloaded, "too many ingests run at once; try again in a moment"))?;
-    let mut ingest = call.session.ingest(call.path("id")).await?;
     feed(&mut ingest, call.into_body(), framing, coding).await?;
     ok(&ingest.finish().await?)
 }
@@ -130,7 +131,8 @@ async fn put(call: Incoming) -> Answer {
     let session = call.session.clone();
     let body = match call.content_type() {
         Some(essence) if !is_json(&essence) => {
-            PutBody::Document { content_type: essence, title, bytes: call.bytes(MAX_DOCUMENT_BYTES).await? }
+            let content_type = call.full_content_type();
+            PutBody::Document { content_type, title, bytes: call.bytes(MAX_DOCUMENT_BYTES).await? }
         }
         _ if title.is_some() => return Err(Failure::invalid("title", "`title` goes with a raw document only")),
         _ => PutBody::Json(call.bytes(MAX_RECORD_BYTES).await?),

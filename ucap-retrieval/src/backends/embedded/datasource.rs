@@ -177,7 +177,7 @@ fn flush(state: &RwLock<State>) -> Result<()> {
 
 fn make_directory(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(|cause| {
-        Error::new(ErrorKind::Unavailable, format!("{} cannot be made", directory.display())).with_source(cause)
+        Error::new(ErrorKind::Unavailable, "a datasource's directory cannot be made; see the log").with_source(cause)
     })
 }
 

@@ -41,7 +41,7 @@ impl Manifest {
     pub(super) fn settle(&self, directory: &Path) -> Result<()> {
         let path = directory.join(FILE);
         let unavailable = |cause: std::io::Error| {
-            Error::new(ErrorKind::Unavailable, format!("{} cannot be read or written", path.display()))
+            Error::new(ErrorKind::Unavailable, "a datasource's manifest cannot be read or written; see the log")
                 .with_source(cause)
         };
         let text = match std::fs::read_to_string(&path) {

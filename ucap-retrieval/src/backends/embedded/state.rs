@@ -271,7 +271,7 @@ fn open_indexes(
 
 fn empty(directory: &Path) -> Result<()> {
     std::fs::remove_dir_all(directory).map_err(|cause| {
-        Error::new(ucap_core::ErrorKind::Unavailable, format!("{} cannot be removed", directory.display()))
+        Error::new(ucap_core::ErrorKind::Unavailable, "a damaged index cannot be removed; see the log")
             .with_source(cause)
     })
 }

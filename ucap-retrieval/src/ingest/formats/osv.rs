@@ -54,6 +54,7 @@ pub(crate) fn read(parsed: Parsed) -> Result<Record> {
     let mut record = Record::new(parsed.id, fields, parsed.original);
     record.set_texts(summary, [details]);
     record.withdrawn = record.fields.contains_key("withdrawn");
+    affected.iter().try_for_each(|entry| check_affected(entry))?;
     record.affected = affected.iter().filter_map(|entry| read_affected(entry)).collect();
     record.vector = parsed.vector;
     Ok(record)
@@ -148,6 +149,31 @@ fn vector_score(severities: &[Json]) -> Option<f64> {
     highest(&[CvssVersion::V3_0, CvssVersion::V3_1])
         .or_else(|| highest(&[CvssVersion::V4_0]))
         .or_else(|| highest(&[CvssVersion::V2]))
+}
+
+/// What says which versions are affected must at least have its shape: read as nothing, it would say "not affected".
+fn check_affected(entry: &Map<String, Json>) -> Result<()> {
+    let list = |holder: &Map<String, Json>, key: &str| match holder.get(key) {
+        None | Some(Json::Null) => Ok(Vec::new()),
+        Some(Json::Array(elements)) => Ok(elements.clone()),
+        Some(other) => Err(Error::invalid(key, format!("`{key}` of `affected` wants a list, got {}", kind_of(other)))),
+    };
+    let wrong = |key: &str, found: &Json, wanted: &str| {
+        Error::invalid(key, format!("`{key}` of `affected` wants {wanted}, got {}", kind_of(found)))
+    };
+    if let Some(other) = list(entry, "versions")?.iter().find(|version| !version.is_string()) {
+        return Err(wrong("versions", other, "strings"));
+    }
+    for range in list(entry, "ranges")? {
+        let Json::Object(range) = &range else { return Err(wrong("ranges", &range, "objects")) };
+        for event in list(range, "events")? {
+            let Json::Object(event) = &event else { return Err(wrong("events", &event, "objects")) };
+            if let Some(other) = event.values().find(|version| !version.is_string()) {
+                return Err(wrong("events", other, "versions as strings"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The versions of an entry of `affected`; `None` where it names no package of an ecosystem that can be asked for.

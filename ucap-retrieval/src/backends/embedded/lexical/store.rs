@@ -216,7 +216,10 @@ fn schema() -> (Schema, Fields) {
 }
 
 fn system(directory: &Path, error: std::io::Error) -> Error {
-    let message = format!("the lexical index in {} cannot be used now: {error}", directory.display());
+    let message = {
+        tracing::warn!(directory = %directory.display(), %error, "the lexical index cannot be used now");
+        "a datasource's lexical index cannot be used now; see the log".to_owned()
+    };
     Error::new(ErrorKind::Unavailable, message).with_source(error)
 }
 

@@ -43,14 +43,16 @@ pub(super) fn push(statement: &mut Statement, layout: &Layout, predicate: &Predi
     }
 }
 
+/// As a balanced tree: the database parses `a OR b OR c …` as deep as it is long, and takes no more than 1,000 levels.
 fn joined(statement: &mut Statement, layout: &Layout, parts: &[Predicate], word: &str) {
-    statement.push("(");
-    for (i, part) in parts.iter().enumerate() {
-        if i > 0 {
-            statement.push(word);
-        }
-        push(statement, layout, part);
+    if let [only] = parts {
+        return push(statement, layout, only);
     }
+    let (left, right) = parts.split_at(parts.len() / 2);
+    statement.push("(");
+    joined(statement, layout, left, word);
+    statement.push(word);
+    joined(statement, layout, right, word);
     statement.push(")");
 }
 

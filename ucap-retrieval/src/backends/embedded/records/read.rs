@@ -300,7 +300,8 @@ fn sql_of(value: &SortValue) -> SqlValue {
 
 /// A statement with more values than the database takes is the filter's fault.
 fn too_large_or_failed(cause: sqlx::Error) -> Error {
-    if cause.as_database_error().is_some_and(|error| error.message().contains("too many")) {
+    let says = |what: &str| cause.as_database_error().is_some_and(|error| error.message().contains(what));
+    if ["too many", "too big", "too large", "too long"].into_iter().any(says) {
         return Error::invalid("filter", "filter holds too many values; make it smaller");
     }
     failed(cause)

@@ -329,7 +329,10 @@ fn damage(segment: &Segment, error: SegmentError) -> Error {
 }
 
 fn failed(path: &Path, error: std::io::Error) -> Error {
-    let message = format!("the vector index in {} cannot be used now: {error}", path.display());
+    let message = {
+        tracing::warn!(path = %path.display(), %error, "the vector index cannot be used now");
+        "a datasource's vector index cannot be used now; see the log".to_owned()
+    };
     Error::new(ErrorKind::Unavailable, message).with_source(error)
 }
 
