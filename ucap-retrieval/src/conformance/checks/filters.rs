@@ -209,7 +209,8 @@ pub(super) async fn heed_withdrawal(world: &mut World) -> Outcome {
 pub(super) async fn follow_new_fields(world: &mut World) -> Outcome {
     world.datasource("m", &all_types()).await?;
     world.store("m").await?.put_all(&table()).await?;
-    let more = json!({"text": ["x"], "fields": {"x": {"type": "text"}, "y": {"type": "integer"}, "zs": {"type": "integer", "list": true}}});
+    let more =
+        json!({"fields": {"x": {"type": "text"}, "y": {"type": "integer"}, "zs": {"type": "integer", "list": true}}});
     world.add_fields("m", &more).await?;
     let store = world.store("m").await?;
     let mut records = table();

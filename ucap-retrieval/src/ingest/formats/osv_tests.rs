@@ -98,8 +98,15 @@ fn a_known_key_of_the_wrong_type_is_refused_by_name() {
         ("severity", json!("HIGH")),
         ("affected", json!({})),
         ("affected", json!(["x"])),
+        ("ranges", json!([{"ranges": "no"}])),
+        ("ranges", json!([{"ranges": ["no"]}])),
+        ("versions", json!([{"versions": "1.0.0"}])),
+        ("versions", json!([{"versions": [1]}])),
+        ("events", json!([{"ranges": [{"events": {"introduced": "0"}}]}])),
+        ("events", json!([{"ranges": [{"events": [{"introduced": 0}]}]}])),
     ] {
-        let error = osv(&json!({"id": "X", key: value})).unwrap_err();
+        let holder = if matches!(key, "ranges" | "versions" | "events") { "affected" } else { key };
+        let error = osv(&json!({"id": "X", holder: value})).unwrap_err();
         assert!(error.message().contains(key) && error.param() == Some(key), "{error}");
     }
 }
@@ -118,7 +125,7 @@ fn versions_and_ranges_are_read() {
         {"type": "ECOSYSTEM", "events": [{"introduced": "5.0.0"}, {"fixed": "not a version"}]},
         {"type": "SEMVER", "events": [{"introduced": "6.0.0"}, {"odd": "7.0.0"}]},
         {"type": "GIT", "events": [{"introduced": "0"}]},
-        "nonsense", {"type": "SEMVER"}
+        {"type": "SEMVER"}, {"type": "SEMVER", "events": null}
     ]});
     for (version, want) in [
         ("0.9.0", false),
