@@ -110,7 +110,8 @@ impl Settings {
     /// Adds fields to the schema of a `records` datasource.
     ///
     /// # Errors
-    /// `InvalidInput` when a field exists with another type, or the format has its own schema.
+    /// `InvalidInput` when a field exists with another type, or the format has its own schema; `Unsupported` when `text`
+    /// would change.
     pub fn with_more_fields(mut self, schema: &Json) -> Result<Self> {
         if self.format != Format::Records {
             return Err(Error::invalid("schema", format!("format {} has its own schema", self.format.name())));

@@ -2,7 +2,8 @@
 //!
 //! Only `id` is demanded. A key that OSV defines and a field is made of must have its OSV type, and a time must be one: a record that
 //! breaks this is refused, naming the key, rather than kept with a field that silently is missing. What stands deeper (the parts of
-//! `affected`, `severity` and `database_specific`) is taken where it can be read and left in the original where it cannot.
+//! `affected`, `severity` and `database_specific`) is taken where it can be read and left in the original where it cannot; but versions,
+//! ranges and events of another shape are refused, since reading them as nothing would say "not affected".
 
 use std::collections::BTreeMap;
 
