@@ -84,6 +84,26 @@ pub struct NewPassage {
     pub terms: Vec<String>,
     /// Its embedding; `None` in a datasource without vectors.
     pub vector: Option<Vec<f32>>,
+    /// The record's title, on its first passage, if that says more than the title.
+    pub headline: Option<Headline>,
+}
+
+/// A title that is embedded by itself beside the passage that begins with it: a record is near to its own title and to
+/// questions as short, however long its text is. It is no passage: lexical scores and statistics do not know it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Headline {
+    /// What is embedded.
+    pub text: String,
+    /// Its embedding; `None` in a datasource without vectors.
+    pub vector: Option<Vec<f32>>,
+}
+
+impl NewPassage {
+    /// Its embeddings: of its text and of its headline, as far as they are there. The nearest decides.
+    pub fn vectors(&self) -> impl Iterator<Item = &[f32]> + Clone {
+        let headline = self.headline.as_ref().and_then(|headline| headline.vector.as_deref());
+        self.vector.as_deref().into_iter().chain(headline)
+    }
 }
 
 /// One step of a write.
@@ -329,7 +349,8 @@ pub trait PassageIndex: Debug + Send + Sync + 'static {
         depth: usize,
     ) -> Result<Vec<Scored>>;
 
-    /// The records among `candidates` whose vectors have the highest dot product with `query`: exact, as
+    /// The records among `candidates` one of whose vectors (of passages and headlines) has the highest dot product with
+    /// `query`: exact, as
     /// [`PassageIndex::lexical`] in number and order. Empty in a datasource without vectors.
     ///
     /// # Errors
@@ -343,7 +364,7 @@ pub trait PassageIndex: Debug + Send + Sync + 'static {
         depth: usize,
     ) -> Result<Vec<Scored>>;
 
-    /// The vectors that the records of these ids have now, by BLAKE3 of the passage's text: what a replaced record keeps
+    /// The vectors that the records of these ids have now, by BLAKE3 of what was embedded (a passage's text, a headline): what a replaced record keeps
     /// need not be embedded again.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use super::embedder::WordEmbedder;
 use crate::analysis::{analyze_document, analyze_query};
 use crate::bm25::Weights;
 use crate::datastore::{
-    After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, NewPassage, PageRequest, PageRow, Scored,
-    Write, Written,
+    After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, Headline, NewPassage, PageRequest, PageRow,
+    Scored, Write, Written,
 };
 use crate::filter::{Filter, Predicate, resolve};
 use crate::query::{SortKey, Withdrawn};
@@ -46,8 +46,8 @@ impl Store {
         Ok(Self { roles, read, write, settings, context: context.clone() })
     }
 
-    /// A step that puts a record: a passage for its title and one for each paragraph of its body, embedded where the datasource has a model; a
-    /// vector that the record brings goes with its first passage.
+    /// A step that puts a record: a passage for its title and one for each paragraph of its body, embedded where the datasource has a model (then
+    /// a record of several passages has a headline too); a vector that the record brings goes with its first passage.
     ///
     /// # Errors
     /// `InvalidInput` for a record that the datasource does not take.
@@ -65,6 +65,11 @@ impl Store {
                 ..NewPassage::default()
             })
             .collect();
+        if let ([first, _, ..], Vectors::Model(_)) = (passages.as_mut_slice(), &self.settings.vectors) {
+            // Another text than the passage's, so that a backend that forgets it answers otherwise.
+            let text: String = first.text.split_whitespace().rev().take(2).collect::<Vec<_>>().join(" ");
+            first.headline = Some(Headline { vector: embed(&text), text });
+        }
         if record.vector.is_some() && passages.is_empty() {
             passages.push(NewPassage::default());
         }

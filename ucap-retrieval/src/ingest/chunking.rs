@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::record::{MAX_TITLE, Section};
 
 /// The revision of what [`chunk`] returns, for a datasource's manifest: another one means that passages are cut anew.
-pub const CHUNKER_REVISION: u32 = 1;
+pub const CHUNKER_REVISION: u32 = 2;
 /// The longest piece of a body in one passage, in bytes.
 pub const MAX_CHUNK_BYTES: usize = 4_096;
 /// About the most passages of one record; a body with more of them at the usual length has longer ones.

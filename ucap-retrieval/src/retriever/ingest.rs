@@ -8,7 +8,7 @@ use ucap_core::{Action, EmbeddingLane, Error, ErrorKind, RequestContext, Result}
 
 use super::{INGESTED, Retriever};
 use crate::analysis::{analyze_document, whole_term};
-use crate::datastore::{Datastore, NewPassage, Write, Written};
+use crate::datastore::{Datastore, Headline, NewPassage, Write, Written};
 use crate::hit::{IngestReport, RecordAnswer};
 use crate::ingest::chunking::chunk;
 use crate::ingest::formats::document::read_document;
@@ -180,21 +180,24 @@ impl Retriever {
         passages: &mut [Vec<NewPassage>],
         known: HashMap<[u8; 32], Vec<f32>>,
     ) -> Result<()> {
-        let mut missing: Vec<&mut NewPassage> = Vec::new();
-        for passage in passages.iter_mut().flatten() {
-            match known.get(blake3::hash(passage.text.as_bytes()).as_bytes()) {
-                Some(vector) => passage.vector = Some(vector.clone()),
-                None => missing.push(passage),
+        let mut missing: Vec<(&str, &mut Option<Vec<f32>>)> = Vec::new();
+        for NewPassage { text, vector, headline, .. } in passages.iter_mut().flatten() {
+            let headline = headline.as_mut().map(|headline| (headline.text.as_str(), &mut headline.vector));
+            for (text, vector) in std::iter::once((text.as_str(), vector)).chain(headline) {
+                match known.get(blake3::hash(text.as_bytes()).as_bytes()) {
+                    Some(held) => *vector = Some(held.clone()),
+                    None => missing.push((text, vector)),
+                }
             }
         }
         for part in missing.chunks_mut(EMBEDDED_AT_ONCE) {
-            let texts = part.iter().map(|passage| passage.text.clone()).collect();
+            let texts = part.iter().map(|(text, _)| (*text).to_owned()).collect();
             let vectors = self.embedder.embed(context, EmbeddingLane::Ingest, texts).await?;
             if vectors.len() != part.len() {
                 return Err(Error::internal("the embedder returned another number of vectors than texts"));
             }
-            for (passage, vector) in part.iter_mut().zip(vectors) {
-                passage.vector = Some(vector);
+            for ((_, missing), vector) in part.iter_mut().zip(vectors) {
+                **missing = Some(vector);
             }
         }
         Ok(())
@@ -351,6 +354,10 @@ fn passages_of(record: &Record, settings: &Settings) -> Vec<NewPassage> {
     if let Some(first) = passages.first_mut() {
         first.keys = names_of(record).into_iter().filter(|name| !first.terms.contains(name)).collect();
         first.terms.extend(first.keys.iter().cloned());
+        let title = record.title.trim();
+        if matches!(settings.vectors, Vectors::Model(_)) && !title.is_empty() && title != first.text {
+            first.headline = Some(Headline { text: title.to_owned(), vector: None });
+        }
     }
     // A vector that a record brings stands for the whole record: its first passage carries it.
     if let (Vectors::External(..), Some(vector)) = (&settings.vectors, &record.vector) {

@@ -87,10 +87,8 @@ impl State {
                     terms.extend(passage.keys.split_whitespace().map(str::to_owned));
                     self.lexical.add(passage.passage, &terms)?;
                 }
-                if let (Some(vectors), Some(vector)) = (&mut self.vectors, &passage.vector)
-                    && passage.passage >= vectors.end()
-                {
-                    vectors.add(passage.passage, vector)?;
+                if let Some(vectors) = self.vectors.as_mut().filter(|vectors| passage.passage >= vectors.end()) {
+                    vectors.add(passage.passage, passage.vectors.iter().map(Vec::as_slice))?;
                 }
             }
         }
@@ -133,8 +131,8 @@ impl State {
             for (passage, number) in new.passages.iter().zip(new.first_passage..) {
                 self.lexical.add(number, &passage.terms)?;
                 self.terms += passage.terms.len() as u64;
-                if let (Some(vectors), Some(vector)) = (&mut self.vectors, &passage.vector) {
-                    vectors.add(number, vector)?;
+                if let Some(vectors) = &mut self.vectors {
+                    vectors.add(number, passage.vectors())?;
                 }
             }
         }

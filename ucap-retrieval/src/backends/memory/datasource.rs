@@ -306,7 +306,7 @@ impl PassageIndex for MemoryDatasource {
         }
         let state = self.held.0.read();
         let dimensions =
-            state.rows.values().flat_map(|row| &row.passages).find_map(|passage| passage.vector.as_ref()).map(Vec::len);
+            state.rows.values().flat_map(|row| &row.passages).flat_map(NewPassage::vectors).next().map(<[f32]>::len);
         let dimensions = match &self.settings.vectors {
             Vectors::External(_, dimensions) => Some(*dimensions),
             Vectors::None | Vectors::Model(_) => dimensions,
@@ -331,9 +331,14 @@ impl PassageIndex for MemoryDatasource {
         self.demand(permit, Action::Write)?;
         let state = self.held.0.read();
         let passages = ids.iter().filter_map(|id| state.by_id(id)).flat_map(|row| &row.passages);
-        let known =
-            |passage: &NewPassage| Some((*blake3::hash(passage.text.as_bytes()).as_bytes(), passage.vector.clone()?));
-        Ok(passages.filter_map(known).collect())
+        let embedded = passages.flat_map(|passage| {
+            let headline = passage.headline.as_ref().map(|headline| (&headline.text, &headline.vector));
+            std::iter::once((&passage.text, &passage.vector)).chain(headline)
+        });
+        let known = |(text, vector): (&String, &Option<Vec<f32>>)| {
+            Some((*blake3::hash(text.as_bytes()).as_bytes(), vector.clone()?))
+        };
+        Ok(embedded.filter_map(known).collect())
     }
 }
 

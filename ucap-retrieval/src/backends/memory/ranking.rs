@@ -22,9 +22,9 @@ pub(super) fn lexical_score(groups: &[TermGroup], weights: &Weights, passage: &N
     contributions.reduce(|sum, contribution| sum + contribution)
 }
 
-/// The dot product; `None` where the passage has no vector.
+/// The highest dot product; `None` where the passage has no vector.
 pub(super) fn vector_score(query: &[f32], passage: &NewPassage) -> Option<f32> {
-    passage.vector.as_ref().map(|vector| dot_product(query, vector))
+    passage.vectors().map(|vector| dot_product(query, vector)).max_by(f32::total_cmp)
 }
 
 /// The records by the BM25 scores of their passages, given in ascending order; as many as [`best`] keeps.

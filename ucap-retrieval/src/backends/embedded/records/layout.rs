@@ -13,7 +13,7 @@ use super::sql::{SqlValue, failed, insert};
 use crate::schema::{Field, FieldType, Schema};
 
 /// Raised when a table changes; another one refuses to open.
-pub(super) const LAYOUT_REVISION: i64 = 1;
+pub(super) const LAYOUT_REVISION: i64 = 2;
 
 const TABLES: [&str; 11] = [
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
@@ -21,7 +21,7 @@ const TABLES: [&str; 11] = [
     "CREATE TABLE IF NOT EXISTS record (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, withdrawn INTEGER NOT NULL, first_passage INTEGER NOT NULL, passages INTEGER NOT NULL, bytes INTEGER NOT NULL, hash BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS content (row INTEGER PRIMARY KEY, fields TEXT NOT NULL, original TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS folded (row INTEGER PRIMARY KEY, c0 TEXT)",
-    "CREATE TABLE IF NOT EXISTS passage (passage INTEGER PRIMARY KEY, row INTEGER NOT NULL, text TEXT NOT NULL, keys TEXT NOT NULL, vector BLOB)",
+    "CREATE TABLE IF NOT EXISTS passage (passage INTEGER PRIMARY KEY, row INTEGER NOT NULL, text TEXT NOT NULL, keys TEXT NOT NULL, vector BLOB, headline TEXT, headline_vector BLOB)",
     "CREATE TABLE IF NOT EXISTS element (field INTEGER NOT NULL, value TEXT NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (field, value, row)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS affected (package TEXT NOT NULL, ecosystem TEXT NOT NULL, suffix TEXT NOT NULL, low BLOB NOT NULL, high BLOB, row INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS affected_literal (package TEXT NOT NULL, ecosystem TEXT NOT NULL, suffix TEXT NOT NULL, version TEXT NOT NULL, row INTEGER NOT NULL)",

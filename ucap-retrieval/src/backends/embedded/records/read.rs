@@ -34,7 +34,8 @@ pub(in super::super) struct ReplayPassage {
     pub(in super::super) passage: u32,
     pub(in super::super) text: String,
     pub(in super::super) keys: String,
-    pub(in super::super) vector: Option<Vec<f32>>,
+    /// Those of its text and of its headline, as far as they are there.
+    pub(in super::super) vectors: Vec<Vec<f32>>,
 }
 
 impl Records {
@@ -199,10 +200,10 @@ impl Records {
         Ok(bytes.unwrap_or(0).unsigned_abs())
     }
 
-    /// The passages of these ids, with their vectors.
+    /// What was embedded of these ids, with its vectors.
     pub(in super::super) async fn vectors_of(&self, ids: &[String]) -> Result<Vec<(String, Vec<f32>)>> {
         let ids = serde_json::Value::from(ids.to_vec()).to_string();
-        let text = "SELECT p.text, p.vector FROM record r JOIN passage p ON p.passage >= r.first_passage AND p.passage < r.first_passage + r.passages WHERE r.id IN (SELECT value FROM json_each(?1)) AND p.vector IS NOT NULL";
+        let text = "WITH held AS (SELECT p.* FROM record r JOIN passage p ON p.passage >= r.first_passage AND p.passage < r.first_passage + r.passages WHERE r.id IN (SELECT value FROM json_each(?1))) SELECT text, vector FROM held WHERE vector IS NOT NULL UNION ALL SELECT headline, headline_vector FROM held WHERE headline_vector IS NOT NULL";
         let rows = sqlx::query(text).bind(ids).fetch_all(&self.readers).await.map_err(failed)?;
         let read = |row: &SqliteRow| {
             let vector: Vec<u8> = row.try_get(1).map_err(failed)?;
@@ -227,7 +228,7 @@ impl Records {
 
     /// The passages from number `from` on, at most `limit`, ascending.
     pub(in super::super) async fn passages_from(&self, from: u32, limit: u32) -> Result<Vec<ReplayPassage>> {
-        let text = "SELECT passage, text, vector, keys FROM passage WHERE passage >= ?1 ORDER BY passage LIMIT ?2";
+        let text = "SELECT passage, text, keys, vector, headline_vector FROM passage WHERE passage >= ?1 ORDER BY passage LIMIT ?2";
         let rows = sqlx::query(text)
             .bind(i64::from(from))
             .bind(i64::from(limit))
@@ -236,12 +237,13 @@ impl Records {
             .map_err(failed)?;
         let read = |row: &SqliteRow| {
             let passage: i64 = row.try_get(0).map_err(failed)?;
-            let vector: Option<Vec<u8>> = row.try_get(2).map_err(failed)?;
+            let vector: Option<Vec<u8>> = row.try_get(3).map_err(failed)?;
+            let headline: Option<Vec<u8>> = row.try_get(4).map_err(failed)?;
             Ok(ReplayPassage {
                 passage: checked(passage.unsigned_abs())?,
                 text: row.try_get(1).map_err(failed)?,
-                keys: row.try_get(3).map_err(failed)?,
-                vector: vector.as_deref().map(vector_of),
+                keys: row.try_get(2).map_err(failed)?,
+                vectors: vector.iter().chain(&headline).map(|vector| vector_of(vector)).collect(),
             })
         };
         rows.iter().map(read).collect()

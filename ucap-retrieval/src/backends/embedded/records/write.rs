@@ -183,13 +183,18 @@ impl Inserts {
         }));
         self.folded.push(folded);
         for (i, passage) in passages.iter().enumerate() {
-            let vector = passage.vector.as_ref().map_or(SqlValue::Null, |vector| SqlValue::Blob(vector_bytes(vector)));
+            let blob = |vector: Option<&Vec<f32>>| {
+                vector.map_or(SqlValue::Null, |vector| SqlValue::Blob(vector_bytes(vector)))
+            };
+            let headline = passage.headline.as_ref();
             self.passage.push(vec![
                 (first_passage + i as u32).into(),
                 row.into(),
                 passage.text.as_str().into(),
                 passage.keys.join(" ").into(),
-                vector,
+                blob(passage.vector.as_ref()),
+                headline.map_or(SqlValue::Null, |headline| headline.text.as_str().into()),
+                blob(headline.and_then(|headline| headline.vector.as_ref())),
             ]);
         }
         for (number, name, _) in layout.lists() {
@@ -226,7 +231,7 @@ impl Inserts {
         insert(connection, "record", 7 + layout.scalars().len(), self.record).await?;
         insert(connection, "content", 3, self.content).await?;
         insert(connection, "folded", 2 + layout.textual().len(), self.folded).await?;
-        insert(connection, "passage", 5, self.passage).await?;
+        insert(connection, "passage", 7, self.passage).await?;
         insert(connection, "element", 3, self.element).await?;
         insert(connection, "affected", 6, self.affected).await?;
         insert(connection, "affected_literal", 5, self.affected_literal).await

@@ -1,5 +1,7 @@
 //! Rows of vectors by column: what a scan reads together lies together.
 
+use std::ops::Range;
+
 use ucap_core::{RequestContext, Result};
 
 use super::kernels::LANES;
@@ -18,13 +20,15 @@ const BLOCK: usize = 64;
 /// Among this many rows of a segment or more to one allowed passage, passages are sought instead of walked.
 const SEEK_COST: usize = 16;
 
-/// The columns that a scan reads. Rows ascend by passage.
+/// The columns that a scan reads. Rows ascend by passage; those of one passage follow each other.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ScanColumns<'a> {
     pub(super) passages: &'a [u32],
     /// A row's bounds and codes side by side, so that a row is one run of cache lines; `record_bytes` a row.
     pub(super) records: &'a [i8],
     pub(super) record_bytes: usize,
+    /// Whether each row is of the passage behind that of the row before.
+    pub(super) is_consecutive: bool,
 }
 
 impl ScanColumns<'_> {
@@ -44,12 +48,13 @@ impl ScanColumns<'_> {
         &self.records[row * self.record_bytes..][..self.record_bytes]
     }
 
-    /// The row of `passage`.
-    pub(super) fn row(&self, passage: u32) -> Option<usize> {
-        self.passages.binary_search(&passage).ok()
+    /// The rows of `passage`.
+    pub(super) fn rows(&self, passage: u32) -> Range<usize> {
+        let start = self.passages.partition_point(|&other| other < passage);
+        start..start + self.passages[start..].iter().take_while(|&&other| other == passage).count()
     }
 
-    /// How many of its rows are allowed, at most.
+    /// How many passages of its rows are allowed, at most.
     pub(super) fn candidates(&self, allowed: &PassageSet) -> usize {
         match (self.passages.first(), self.passages.last()) {
             (Some(&first), Some(&last)) => allowed.len_in_range(first..last + 1).min(self.passages.len()),
@@ -66,15 +71,15 @@ impl ScanColumns<'_> {
     ) -> Result<()> {
         let (Some(&first), Some(&last)) = (self.passages.first(), self.passages.last()) else { return Ok(()) };
         let mut blocks = Blocks { rows: [0; BLOCK], len: 0, count: 0, context, visit: &mut visit };
-        let is_consecutive = (last - first) as usize + 1 == self.passages.len();
-        if is_consecutive {
+        if self.is_consecutive {
             allowed.iter_range(first..last + 1).try_for_each(|passage| blocks.push(passage - first))?;
         } else if self.candidates(allowed) * SEEK_COST < self.passages.len() {
             let mut from = 0;
             for passage in allowed.iter_range(first..last + 1) {
                 from += seek(&self.passages[from..], passage);
-                if self.passages.get(from) == Some(&passage) {
+                while self.passages.get(from) == Some(&passage) {
                     blocks.push(from as u32)?;
+                    from += 1;
                 }
             }
         } else {
@@ -128,14 +133,15 @@ pub(super) struct Rows {
     records: Vec<i8>,
     exact: Vec<f32>,
     stride: usize,
+    is_consecutive: bool,
 }
 
 impl Rows {
     pub(super) fn new(stride: usize) -> Self {
-        Self { passages: Vec::new(), records: Vec::new(), exact: Vec::new(), stride }
+        Self { passages: Vec::new(), records: Vec::new(), exact: Vec::new(), stride, is_consecutive: true }
     }
 
-    /// Adds a row; `passage` is larger than all before it, `vector` is at most `stride` long.
+    /// Adds a row; `passage` is none that lies before the last one, `vector` is at most `stride` long.
     pub(super) fn push(&mut self, passage: u32, vector: &[f32]) {
         let start = self.exact.len();
         self.exact.extend_from_slice(vector);
@@ -147,6 +153,7 @@ impl Rows {
         for (to, &byte) in self.records[record..].iter_mut().zip(bounds.as_flattened()) {
             *to = byte as i8;
         }
+        self.is_consecutive &= self.passages.last().is_none_or(|&last| last + 1 == passage);
         self.passages.push(passage);
     }
 
@@ -155,7 +162,12 @@ impl Rows {
     }
 
     pub(super) fn scan(&self) -> ScanColumns<'_> {
-        ScanColumns { passages: &self.passages, records: &self.records, record_bytes: record_bytes_of(self.stride) }
+        ScanColumns {
+            passages: &self.passages,
+            records: &self.records,
+            record_bytes: record_bytes_of(self.stride),
+            is_consecutive: self.is_consecutive,
+        }
     }
 
     pub(super) fn exact(&self, row: usize) -> &[f32] {
@@ -186,11 +198,13 @@ mod tests {
     proptest! {
         #[test]
         fn visits_just_the_allowed(
-            passages in prop::collection::btree_set(0u32..600, 0..300),
+            passages in prop::collection::vec(0u32..600, 0..300),
             allowed in prop::collection::btree_set(0u32..700, 0..200),
             keep in prop::sample::select(vec![1usize, 40]),
         ) {
             let mut rows = Rows::new(LANES);
+            let mut passages = passages;
+            passages.sort_unstable();
             passages.iter().for_each(|&passage| rows.push(passage, &[1.0]));
             let allowed: PassageSet = allowed.into_iter().step_by(keep).collect();
             let mut visited = Vec::new();
@@ -200,7 +214,7 @@ mod tests {
                 Ok(())
             };
             rows.scan().for_each_block(&context, &allowed, visit).unwrap();
-            let expected: Vec<u32> = allowed.iter().filter(|passage| passages.contains(passage)).collect();
+            let expected: Vec<u32> = passages.into_iter().filter(|passage| allowed.contains(*passage)).collect();
             prop_assert_eq!(visited, expected);
         }
     }

@@ -82,8 +82,7 @@ impl FlushJob {
         let size = |segment: &Arc<Numbered>| {
             let segment = &segment.segment;
             let in_range = self.live.len_in_range(segment.first()..segment.last() + 1);
-            let is_consecutive = (segment.last() - segment.first()) as usize + 1 == segment.len();
-            let live = if is_consecutive {
+            let live = if segment.is_consecutive() {
                 in_range
             } else {
                 let scan = segment.scan().map_err(|error| self.damage(segment, error))?;

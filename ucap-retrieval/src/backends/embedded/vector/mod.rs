@@ -1,6 +1,6 @@
 //! The vector index of one datasource: the exact best by dot product, over one flat file after another.
 //!
-//! A row has its passage number, one-byte codes and the exact `f32` vector. A search scans the codes of the allowed rows
+//! A row has its passage number, one-byte codes and the exact `f32` vector; a passage may have several rows. A search scans the codes of the allowed rows
 //! with a bound on their error, then scores in full precision whatever could be among the best: the answer is that of
 //! brute force, bit for bit, whatever the number of candidates, the segments, or the instructions of the processor.
 //!
@@ -107,26 +107,33 @@ impl VectorIndex {
         Ok((index, change))
     }
 
-    /// Adds the vector of a passage. It is searchable at once, in memory, and on disk after the next flush.
+    /// Adds the vectors of a passage, all or none. They are searchable at once, in memory, and on disk after the next flush.
     ///
     /// # Errors
-    /// `InvalidInput` (`vector`) unless it has the right number of components, all finite and at most 10^9 in magnitude;
+    /// `InvalidInput` (`vector`) unless each has the right number of components, all finite and at most 10^9 in magnitude;
     /// `Internal` unless `passage` is larger than all passages added before, and smaller than `u32::MAX`.
-    pub fn add(&mut self, passage: u32, vector: &[f32]) -> Result<()> {
-        self.check_vector(vector)?;
+    pub fn add<'a>(
+        &mut self,
+        passage: u32,
+        vectors: impl IntoIterator<Item = &'a [f32], IntoIter: Clone>,
+    ) -> Result<()> {
+        let vectors = vectors.into_iter();
+        vectors.clone().try_for_each(|vector| self.check_vector(vector))?;
         if passage < self.end || passage == u32::MAX {
             return Err(Error::internal(format!(
                 "passage {passage} was added to the vector index after passage {}; passages must ascend",
                 self.end.saturating_sub(1)
             )));
         }
-        self.tail.push(passage, vector);
-        self.end = passage + 1;
+        for vector in vectors {
+            self.tail.push(passage, vector);
+            self.end = passage + 1;
+        }
         Ok(())
     }
 
-    /// The `k` passages of `allowed` with the largest dot products with `query`, and all that tie with the last of them;
-    /// by descending score, then ascending passage. Passages without a vector are not in it.
+    /// The `k` rows of the passages `allowed` with the largest dot products with `query`, and all that tie with the last of
+    /// them; by descending score, then ascending passage. A passage is there once for each of its vectors.
     ///
     /// # Errors
     /// `InvalidInput` (`vector`) for a query that [`Self::add`] would refuse; `DeadlineExceeded`; `DatasourceRebuilding`
@@ -142,7 +149,7 @@ impl VectorIndex {
         search::search(context, self.level, &self.sources(), &query, allowed, k)
     }
 
-    /// The dot product of `query` and the vector of `passage`; `None` where it has none. The same number that
+    /// The largest dot product of `query` and a vector of `passage`; `None` where it has none. The same number that
     /// [`Self::search`] gives.
     ///
     /// # Errors

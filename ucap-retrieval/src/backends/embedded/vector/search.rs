@@ -29,7 +29,7 @@ pub(super) trait Source {
     fn exact(&self, row: usize) -> Result<&[f32]>;
 }
 
-/// The `k` best of `allowed` by descending score, then ascending passage, and all that tie with the last of them.
+/// The `k` best rows of `allowed` by descending score, then ascending passage, and all that tie with the last of them.
 pub(super) fn search(
     context: &RequestContext,
     level: Level,
@@ -67,14 +67,16 @@ pub(super) fn search(
     Ok(best.into_sorted())
 }
 
-/// The score of `passage` where a source has it.
+/// The best score of `passage` where a source has it.
 pub(super) fn score_of(level: Level, sources: &[&dyn Source], query: &[f32], passage: u32) -> Result<Option<f32>> {
+    let mut best: Option<f32> = None;
     for source in sources {
-        if let Some(row) = source.scan()?.row(passage) {
-            return Ok(Some(level.dot(query, source.exact(row)?)));
+        for row in source.scan()?.rows(passage) {
+            let score = level.dot(query, source.exact(row)?);
+            best = Some(best.map_or(score, |best| if score.total_cmp(&best).is_gt() { score } else { best }));
         }
     }
-    Ok(None)
+    Ok(best)
 }
 
 /// A row that may be among the best.

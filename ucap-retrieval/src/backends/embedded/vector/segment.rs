@@ -3,7 +3,8 @@
 //! Little-endian, each section at a multiple of 64 bytes:
 //!
 //! ```text
-//! header     magic, version, dimensions, rows, first and last passage, change; BLAKE3 of the scan sections, of the
+//! header     magic, version, dimensions, rows, first and last passage, change, whether
+//!            passages are consecutive; BLAKE3 of the scan sections, of the
 //!            table of row groups, and of the header itself
 //! scan       passages u32 · records: scale, residual norm, norm f32, 4 bytes 0, codes i8 (dimensions padded to 32)
 //! groups     BLAKE3 of each 16 exact rows
@@ -26,7 +27,7 @@ use memmap2::Mmap;
 use super::columns::{ScanColumns, record_bytes_of, stride_of};
 
 const MAGIC: &[u8; 8] = b"ucapvec\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 192;
 /// Where the header's own checksum lies.
 const HEADER_CHECKSUM: usize = HEADER_BYTES - 32;
@@ -64,6 +65,7 @@ pub(super) struct Segment {
     first: u32,
     last: u32,
     change: u64,
+    is_consecutive: bool,
     scan_checksum: [u8; CHECKSUM_BYTES],
     is_scan_sound: OnceLock<bool>,
     /// One bit a group of exact rows that was proved.
@@ -148,6 +150,7 @@ impl Segment {
             first: number(20),
             last: number(24),
             change: u64::from(number(28)) | u64::from(number(32)) << 32,
+            is_consecutive: number(36) != 0,
             scan_checksum,
             is_scan_sound: OnceLock::new(),
             proved: std::iter::repeat_with(AtomicU64::default).take(words).collect(),
@@ -187,7 +190,7 @@ impl Segment {
             last.passage(),
             change as u32,
             (change >> 32) as u32,
-            0,
+            u32::from(rows.windows(2).all(|pair| pair[0].passage() + 1 == pair[1].passage())),
         ];
         numbers.iter().for_each(|number| header.extend_from_slice(&number.to_le_bytes()));
         header.extend_from_slice(scan_checksum.as_bytes());
@@ -223,6 +226,10 @@ impl Segment {
         self.change
     }
 
+    pub(super) fn is_consecutive(&self) -> bool {
+        self.is_consecutive
+    }
+
     pub(super) fn len(&self) -> usize {
         self.layout.rows
     }
@@ -240,6 +247,7 @@ impl Segment {
             passages: cast(&self.map[passages]),
             records: cast(&self.map[records]),
             record_bytes: record_bytes_of(self.layout.stride),
+            is_consecutive: self.is_consecutive,
         })
     }
 

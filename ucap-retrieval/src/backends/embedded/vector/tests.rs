@@ -1,7 +1,5 @@
 //! Tests of `vector`.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -10,7 +8,7 @@ fn context() -> RequestContext {
     RequestContext::new("test")
 }
 
-fn brute_force(rows: &BTreeMap<u32, Vec<f32>>, query: &[f32], allowed: &PassageSet, k: usize) -> Vec<(u32, u32)> {
+fn brute_force(rows: &[(u32, Vec<f32>)], query: &[f32], allowed: &PassageSet, k: usize) -> Vec<(u32, u32)> {
     let pad = |vector: &[f32]| {
         let mut padded = vector.to_vec();
         padded.resize(stride_of(vector.len()), 0.0);
@@ -19,8 +17,8 @@ fn brute_force(rows: &BTreeMap<u32, Vec<f32>>, query: &[f32], allowed: &PassageS
     let query = pad(query);
     let mut scored: Vec<(u32, f32)> = rows
         .iter()
-        .filter(|(passage, _)| allowed.contains(**passage))
-        .map(|(&passage, vector)| (passage, Level::Scalar.dot(&query, &pad(vector))))
+        .filter(|(passage, _)| allowed.contains(*passage))
+        .map(|(passage, vector)| (*passage, Level::Scalar.dot(&query, &pad(vector))))
         .collect();
     scored.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap().then(a.0.cmp(&b.0)));
     let worst = if k == 0 { f32::INFINITY } else { scored.get(k - 1).map_or(f32::NEG_INFINITY, |worst| worst.1) };
@@ -30,6 +28,8 @@ fn brute_force(rows: &BTreeMap<u32, Vec<f32>>, query: &[f32], allowed: &PassageS
 #[derive(Clone, Debug)]
 enum Step {
     Add(Vec<f32>),
+    /// A passage with a second vector.
+    AddTwo(Vec<f32>, Vec<f32>),
     /// The last vector again, as it is or almost.
     Repeat(f32),
     Skip,
@@ -57,7 +57,8 @@ fn vector() -> impl Strategy<Value = Vec<f32>> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        14 => vector().prop_map(Step::Add),
+        10 => vector().prop_map(Step::Add),
+        5 => (vector(), vector()).prop_map(|(one, other)| Step::AddTwo(one, other)),
         8 => prop::sample::select(vec![1.0f32, 1.0, 1.000_001, 0.999]).prop_map(Step::Repeat),
         1 => Just(Step::Skip),
         4 => any::<prop::sample::Index>().prop_map(Step::Delete),
@@ -71,7 +72,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct Pair {
     directory: tempfile::TempDir,
     index: VectorIndex,
-    added: Vec<(u32, u64, Vec<f32>)>,
+    added: Vec<(u32, u64, Vec<Vec<f32>>)>,
     live: PassageSet,
     change: u64,
     next: u32,
@@ -84,20 +85,21 @@ impl Pair {
         Self { directory, index, added: Vec::new(), live: PassageSet::new(), change, next: 0 }
     }
 
-    fn add(&mut self, vector: Vec<f32>) {
-        self.index.add(self.next, &vector).unwrap();
+    fn add(&mut self, vectors: Vec<Vec<f32>>) {
+        self.index.add(self.next, vectors.iter().map(Vec::as_slice)).unwrap();
         self.live.insert(self.next);
-        self.added.push((self.next, self.change, vector));
+        self.added.push((self.next, self.change, vectors));
         self.next += 1;
     }
 
     fn apply(&mut self, step: Step) {
         self.change += 1;
         match step {
-            Step::Add(vector) => self.add(vector),
+            Step::Add(vector) => self.add(vec![vector]),
+            Step::AddTwo(one, other) => self.add(vec![one, other]),
             Step::Repeat(factor) => {
-                let last = self.added.last().map_or_else(|| vec![0.5; DIMENSIONS], |(.., last)| last.clone());
-                self.add(last.iter().map(|component| (component * factor).clamp(-1e9, 1e9)).collect());
+                let last = self.added.last().map_or_else(|| vec![0.5; DIMENSIONS], |(.., last)| last[0].clone());
+                self.add(vec![last.iter().map(|component| (component * factor).clamp(-1e9, 1e9)).collect()]);
             }
             Step::Skip => self.next += 9,
             Step::Delete(which) => {
@@ -124,21 +126,26 @@ impl Pair {
     fn reopen(&mut self) -> u64 {
         let (index, change) = VectorIndex::open(self.directory.path(), DIMENSIONS, "m").unwrap();
         self.index = index;
-        for (passage, added, vector) in &self.added {
+        for (passage, added, vectors) in &self.added {
             if *added > change && self.live.contains(*passage) {
-                self.index.add(*passage, vector).unwrap();
+                self.index.add(*passage, vectors.iter().map(Vec::as_slice)).unwrap();
             }
         }
         change
     }
 
     fn check(&self, query: &[f32], allowed: &PassageSet, k: usize) {
-        let rows = self.added.iter().map(|(passage, _, vector)| (*passage, vector.clone())).collect();
+        let rows: Vec<(u32, Vec<f32>)> = self
+            .added
+            .iter()
+            .flat_map(|(passage, _, vectors)| vectors.iter().map(|vector| (*passage, vector.clone())))
+            .collect();
         let expected = brute_force(&rows, query, allowed, k);
         let found = self.index.search(&context(), query, allowed, k).unwrap();
         let bits: Vec<(u32, u32)> = found.iter().map(|&(passage, score)| (passage, score.to_bits())).collect();
         assert_eq!(bits, expected);
-        for &(passage, score) in found.iter().take(3) {
+        for &(passage, _) in found.iter().take(3) {
+            let (_, score) = found.iter().find(|(other, _)| *other == passage).unwrap();
             assert_eq!(self.index.score_of(query, passage).unwrap().map(f32::to_bits), Some(score.to_bits()));
         }
     }
@@ -181,16 +188,16 @@ fn agrees_on_a_crowded_sphere_after_merges() {
         vector.iter_mut().for_each(|component| *component /= norm);
         vector
     };
-    let mut rows: BTreeMap<u32, Vec<f32>> = BTreeMap::new();
+    let mut rows: Vec<(u32, Vec<f32>)> = Vec::new();
     let mut live = PassageSet::new();
     for passage in 0..3_000u32 {
         let vector = if passage % 5 == 4 {
-            rows[&(passage - 1)].clone()
+            rows[passage as usize - 1].1.clone()
         } else {
             unit(1.0, if passage % 2 == 0 { 0.01 } else { 1.0 })
         };
-        index.add(passage, &vector).unwrap();
-        rows.insert(passage, vector);
+        index.add(passage, [vector.as_slice()]).unwrap();
+        rows.push((passage, vector));
         live.insert(passage);
         if passage % 300 == 299 {
             for dead in (passage - 299..=passage).filter(|dead| dead % 7 < 3) {
@@ -217,7 +224,7 @@ fn three_segments() -> Pair {
     for flush in 1..=3u64 {
         for row in 0..40 {
             pair.change = flush * 10;
-            pair.add((0..DIMENSIONS).map(|n| ((row * 7 + n * 13 + flush as usize) % 17) as f32 / 17.0).collect());
+            pair.add(vec![(0..DIMENSIONS).map(|n| ((row * 7 + n * 13 + flush as usize) % 17) as f32 / 17.0).collect()]);
         }
         let done = pair.index.prepare_flush(pair.change, &pair.live).unwrap().run().unwrap();
         pair.index.install(done);
@@ -304,12 +311,12 @@ fn another_model_or_manifest_starts_anew() {
 fn refuses_what_is_no_vector() {
     let mut pair = Pair::new();
     for wrong in [&[1.0; 4][..], &[1.0; 6], &[f32::NAN; 5], &[f32::INFINITY; 5], &[2e9; 5]] {
-        assert_eq!(pair.index.add(0, wrong).unwrap_err().param(), Some("vector"));
+        assert_eq!(pair.index.add(0, [wrong]).unwrap_err().param(), Some("vector"));
         assert!(pair.index.search(&context(), wrong, &pair.live, 1).is_err());
     }
     assert!(VectorIndex::open(pair.directory.path(), 0, "m").is_err());
-    pair.add(vec![1.0; 5]);
-    assert!(pair.index.add(0, &[1.0; 5]).is_err());
+    pair.add(vec![vec![1.0; 5]]);
+    assert!(pair.index.add(0, [[1.0; 5].as_slice()]).is_err());
     let context = context();
     context.cancel();
     assert!(pair.index.search(&context, &[1.0; 5], &pair.live, 1).is_err());
