@@ -11,6 +11,8 @@ use crate::query::SearchRequest;
 
 /// Bytes of the signature: BLAKE3 in keyed mode.
 const SIGNATURE: usize = 32;
+/// The longest text or key that a cursor holds as it is, in bytes.
+const LONGEST_VALUE: usize = 512;
 /// No cursor of ours is longer.
 const MAX_CURSOR: usize = 64 << 10;
 
@@ -22,7 +24,7 @@ pub(crate) struct Position {
     pub(crate) score: Option<u32>,
     /// In mode filter, its sort values.
     #[serde(rename = "k")]
-    pub(crate) sort: Vec<SortValue>,
+    pub(crate) sort: Vec<Mark>,
     /// The datasource it is in.
     #[serde(rename = "d")]
     pub(crate) datasource: String,
@@ -35,6 +37,33 @@ pub(crate) struct Position {
     /// In ranked modes, the hits given so far.
     #[serde(rename = "n")]
     pub(crate) given: usize,
+}
+
+/// A sort value in a cursor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Mark {
+    /// As it is.
+    #[serde(rename = "v")]
+    Value(SortValue),
+    /// A long one by its BLAKE3, so that a cursor stays short whatever it is sorted by: the next page reads it from the record.
+    #[serde(rename = "h")]
+    Digest([u8; 32]),
+}
+
+impl Mark {
+    pub(crate) fn new(value: &SortValue) -> Self {
+        let (kind, bytes) = match value {
+            SortValue::Text(text) => ("text", text.as_bytes()),
+            SortValue::Bytes(bytes) => ("bytes", bytes.as_slice()),
+            SortValue::Missing | SortValue::Integer(_) | SortValue::Float(_) => return Self::Value(value.clone()),
+        };
+        if bytes.len() <= LONGEST_VALUE {
+            return Self::Value(value.clone());
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(kind.as_bytes()).update(bytes);
+        Self::Digest(hasher.finalize().into())
+    }
 }
 
 /// Signs and reads cursors.

@@ -40,11 +40,39 @@ pub trait DatastoreBackend: Debug + Send + Sync + 'static {
     /// `Unavailable` when something could not be removed.
     async fn forget(&self, context: &RequestContext, datasource: &Datasource) -> Result<()>;
 
+    /// Watches these datasources from now on.
+    fn watch(&self, datasources: &[Arc<Datasource>]) -> Box<dyn Watch>;
+
+    /// Keeps writes to these datasources from taking effect until the answer is dropped. Give them in ascending order of
+    /// their ids, so that two who pause the same ones do not wait for each other.
+    ///
+    /// # Errors
+    /// `DeadlineExceeded` when the writes under way do not end in time.
+    async fn pause(&self, context: &RequestContext, datasources: &[Arc<Datasource>]) -> Result<Pause>;
+
     /// Writes what waits in memory and closes everything.
     ///
     /// # Errors
     /// `Unavailable` when something could not be written; nothing that was acknowledged is lost.
     async fn close(&self) -> Result<()>;
+}
+
+/// Tells whether several reads saw one state.
+pub trait Watch: Debug + Send + Sync {
+    /// Whether no write took effect on any of the datasources since the watch began. Law: if so, all that was read from them
+    /// meanwhile is of one state.
+    fn is_undisturbed(&self) -> bool;
+}
+
+/// While it lives, no write takes effect on the datasources that it was made for.
+#[derive(Debug)]
+pub struct Pause(#[expect(dead_code, reason = "held, and dropped at the end")] Box<dyn Any + Send + Sync>);
+
+impl Pause {
+    /// One that ends when `held` is dropped.
+    pub fn new(held: impl Any + Send + Sync) -> Self {
+        Self(Box::new(held))
+    }
 }
 
 /// The roles of one datasource.

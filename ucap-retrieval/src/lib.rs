@@ -51,6 +51,7 @@ mod sort_order;
 pub mod timestamp;
 pub mod value;
 pub mod version;
+mod writing;
 
 pub use datastore::{Datastore, DatastoreBackend};
 pub use filter::Filter;

@@ -431,3 +431,28 @@ async fn the_last_of_a_batch_wins_and_the_same_is_unchanged() {
     let got = world.retriever().get(world.context(), &admin, "m", "a").await.unwrap();
     assert_eq!(got.fields.get(), r#"{"id":"a","n":3}"#);
 }
+
+#[tokio::test]
+async fn long_values_are_paged_by_too() {
+    let world = world().await;
+    world.datasource("m", &numbers(false)).await.unwrap();
+    let long = |end: usize| format!("{}{end:02}", "ñ".repeat(60_000));
+    let records: Vec<Json> = (0..9).map(|n| json!({"id": format!("r{n}"), "t": long(n / 2), "n": n})).collect();
+    world.ingest("m", &records).await.unwrap();
+    world.ingest("m", &[json!({"id": "none"}), json!({"id": "short", "t": "ñ"})]).await.unwrap();
+    for (descending, expected) in
+        [(false, "short r0 r1 r2 r3 r4 r5 r6 r7 r8 none"), (true, "r8 r6 r7 r4 r5 r2 r3 r0 r1 short none")]
+    {
+        let sort = vec![SortKey { field: "t".to_owned(), descending }];
+        let request = request!(SearchRequest::default(), mode: Mode::Filter, sort: sort, limit: 1);
+        assert_eq!(walk(&world, "admin", request.clone()).await.join(" "), expected);
+    }
+    let sort = vec![SortKey { field: "t".to_owned(), descending: true }];
+    let request = request!(SearchRequest::default(), mode: Mode::Filter, sort: sort, limit: 3);
+    let next = world.search("admin", &request).await.unwrap().next.unwrap();
+    assert!(next.len() < 1_000, "a cursor of {} characters", next.len());
+    let request = request!(request, cursor: Some(next));
+    world.ingest("m", &[json!({"id": "r7", "t": long(1)})]).await.unwrap();
+    let error = world.search("admin", &request).await.unwrap_err();
+    assert_eq!((error.kind(), error.param()), (ErrorKind::InvalidCursor, Some("cursor")));
+}

@@ -16,7 +16,7 @@ use crate::backends::memory::MemoryBackend;
 use crate::bm25::Weights;
 use crate::datastore::{
     After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, Found, Original, OriginalStore, PageRequest,
-    PageRow, PassageIndex, RecordStore, Scored, Write, Written,
+    PageRow, PassageIndex, Pause, RecordStore, Scored, Watch, Write, Written,
 };
 use crate::filter::{Affects, Predicate};
 use crate::hit::DatasourceStats;
@@ -51,11 +51,15 @@ pub enum Fault {
     ShowsTheLastPassage,
     /// A score is a little off.
     RoundsScores,
+    /// A watch does not see writes.
+    NoticesNothing,
+    /// Writes take effect during a pause.
+    PausesNothing,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::CountsTheDead,
         Self::IgnoresWithdrawn,
         Self::DropsAcknowledged,
@@ -69,6 +73,8 @@ impl Fault {
         Self::Remembers,
         Self::ShowsTheLastPassage,
         Self::RoundsScores,
+        Self::NoticesNothing,
+        Self::PausesNothing,
     ];
 }
 
@@ -136,6 +142,20 @@ impl DatastoreBackend for BrokenBackend {
             return Ok(());
         }
         self.whole.forget(context, datasource).await
+    }
+
+    fn watch(&self, datasources: &[Arc<Datasource>]) -> Box<dyn Watch> {
+        match self.fault {
+            Fault::NoticesNothing => self.whole.watch(&[]),
+            _ => self.whole.watch(datasources),
+        }
+    }
+
+    async fn pause(&self, context: &RequestContext, datasources: &[Arc<Datasource>]) -> Result<Pause> {
+        match self.fault {
+            Fault::PausesNothing => Ok(Pause::new(())),
+            _ => self.whole.pause(context, datasources).await,
+        }
     }
 
     async fn close(&self) -> Result<()> {

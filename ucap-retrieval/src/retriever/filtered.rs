@@ -4,14 +4,15 @@ use std::cmp::Ordering;
 use std::time::Instant;
 
 use ucap_authz::Scope;
-use ucap_core::{RequestContext, Result};
+use ucap_core::{Error, ErrorKind, RequestContext, Result};
 
 use super::Retriever;
 use super::sources::{Source, Sources, in_turn_from_the_end};
-use crate::cursor::Position;
-use crate::datastore::{After, PageRequest, PageRow};
+use crate::cursor::{Mark, Position};
+use crate::datastore::{After, PageRequest, PageRow, SortValue};
+use crate::filter::{Op, Operand, Predicate};
 use crate::hit::{Hit, SearchAnswer, Timings, Why};
-use crate::query::SearchRequest;
+use crate::query::{SearchRequest, Withdrawn};
 use crate::sort_order::sort_order;
 
 impl Retriever {
@@ -21,19 +22,23 @@ impl Retriever {
         scope: &Scope,
         request: &SearchRequest,
         sources: &Sources,
-        position: Option<Position>,
+        position: Option<&Position>,
     ) -> Result<SearchAnswer> {
         let started = Instant::now();
         // One more than asked for tells whether there is another page.
         let wanted = request.limit + 1;
-        let mut rows = self.merged(context, request, sources, position.as_ref(), wanted).await?;
+        let place = match position {
+            Some(position) => Some(place(context, request, sources, position).await?),
+            None => None,
+        };
+        let mut rows = self.merged(context, request, sources, place.as_ref(), wanted).await?;
         let has_more = rows.len() > request.limit;
         rows.truncate(request.limit);
         let next = rows.last().filter(|_| has_more).map(|(source, last)| {
             let source = &sources.all[*source];
             let position = Position {
                 score: None,
-                sort: last.sort.clone(),
+                sort: last.sort.iter().map(Mark::new).collect(),
                 datasource: source.id().to_owned(),
                 generation: self.cursors.generation(source.id(), source.generation()),
                 id: last.id.clone(),
@@ -57,21 +62,21 @@ impl Retriever {
         context: &RequestContext,
         request: &SearchRequest,
         sources: &Sources,
-        position: Option<&Position>,
+        place: Option<&Place<'_>>,
         wanted: usize,
     ) -> Result<Vec<(usize, PageRow)>> {
         let page = |source: &Source, limit: usize| PageRequest {
             predicate: source.predicate.clone(),
             withdrawn: request.withdrawn,
             sort: request.sort.clone(),
-            after: after(position, source),
+            after: after(place, source),
             limit,
         };
         if request.sort.is_empty() {
             // Datasource after datasource: those behind a full page are not asked.
             let mut rows = Vec::new();
             for (i, source) in sources.all.iter().enumerate() {
-                let is_passed = position.is_some_and(|position| source.id() < position.datasource.as_str());
+                let is_passed = place.is_some_and(|place| source.id() < place.datasource);
                 let missing = wanted - rows.len();
                 if !is_passed && missing > 0 {
                     let found = source.store.records.page(context, &source.permit, &page(source, missing)).await?;
@@ -94,13 +99,65 @@ impl Retriever {
     }
 }
 
+/// The last hit of the page before, with its sort values.
+struct Place<'a> {
+    datasource: &'a str,
+    id: &'a str,
+    sort: Vec<SortValue>,
+}
+
+/// The place of a cursor. Values that are too long for it are those that the record has, if it still has them.
+async fn place<'a>(
+    context: &RequestContext,
+    request: &SearchRequest,
+    sources: &Sources,
+    position: &'a Position,
+) -> Result<Place<'a>> {
+    let values = position.sort.iter().map(|mark| match mark {
+        Mark::Value(value) => Some(value.clone()),
+        Mark::Digest(_) => None,
+    });
+    let sort = match values.collect() {
+        Some(sort) => sort,
+        None => held_values(context, request, sources, position).await?,
+    };
+    Ok(Place { datasource: &position.datasource, id: &position.id, sort })
+}
+
+async fn held_values(
+    context: &RequestContext,
+    request: &SearchRequest,
+    sources: &Sources,
+    position: &Position,
+) -> Result<Vec<SortValue>> {
+    let changed = || {
+        let message = "the record that the page before ended with has changed since; begin again without cursor";
+        Error::new(ErrorKind::InvalidCursor, message).with_param("cursor")
+    };
+    let source = sources.all.iter().find(|source| source.id() == position.datasource).ok_or_else(changed)?;
+    let is_it = Predicate::Compare { field: "id".into(), op: Op::Eq, operand: Operand::Text(position.id.clone()) };
+    let page = PageRequest {
+        predicate: is_it,
+        withdrawn: Withdrawn::Include,
+        sort: request.sort.clone(),
+        after: After::Start,
+        limit: 1,
+    };
+    let row = source.store.records.page(context, &source.permit, &page).await?.into_iter().next();
+    let sort = row.map(|row| row.sort).ok_or_else(changed)?;
+    if sort.iter().map(Mark::new).ne(position.sort.iter().cloned()) {
+        return Err(changed());
+    }
+    Ok(sort)
+}
+
 /// Where a datasource goes on behind a hit of maybe another datasource.
-fn after(position: Option<&Position>, source: &Source) -> After {
-    let Some(position) = position else { return After::Start };
-    match source.id().cmp(position.datasource.as_str()) {
-        Ordering::Less => After::Behind(position.sort.clone()),
-        Ordering::Equal => After::Record(position.sort.clone(), position.id.clone()),
-        Ordering::Greater => After::From(position.sort.clone()),
+fn after(place: Option<&Place<'_>>, source: &Source) -> After {
+    let Some(place) = place else { return After::Start };
+    match source.id().cmp(place.datasource) {
+        Ordering::Less => After::Behind(place.sort.clone()),
+        Ordering::Equal => After::Record(place.sort.clone(), place.id.to_owned()),
+        Ordering::Greater => After::From(place.sort.clone()),
     }
 }
 

@@ -6,6 +6,7 @@ mod ingest;
 mod ranked;
 mod sources;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use moka::sync::Cache;
@@ -17,8 +18,7 @@ use ucap_core::{Action, Embedder, Error, ErrorKind, Redacted, RequestContext, Re
 pub use self::delete::Selection;
 pub use self::ingest::{Ingest, PutBody};
 
-use self::sources::Source;
-use crate::cursor::{Cursors, refused};
+use crate::cursor::{Cursors, Position, refused};
 use crate::datastore::{Datastore, DatastoreBackend};
 use crate::hit::{DatasourceStats, RecordAnswer, SearchAnswer};
 use crate::query::{Mode, SearchRequest};
@@ -34,6 +34,8 @@ pub const DELETED: &str = "retrieval.delete";
 const PAYLOAD_VERSION: u16 = 1;
 /// Times that a search begins again because a datasource was deleted under it.
 const RETRIES: usize = 3;
+/// Times that a search may be disturbed by writes before it keeps them waiting.
+const DISTURBED: usize = 2;
 /// Query vectors that are kept: a few megabytes.
 const EMBEDDED_QUERIES: u64 = 2048;
 
@@ -116,25 +118,15 @@ impl Retriever {
             self.gate.revalidate(context, scope).await?;
         }
         let selected = self.select(scope, request)?;
-        let searched =
-            if selected.is_empty() { None } else { Some(self.open_sources(context, selected, request).await?) };
-        if let (Some(position), Some(sources)) = (&position, &searched) {
+        if let Some(position) = &position {
             // A datasource of the same name is another one: the cursor of the one before does not fit it.
-            let is_other = |source: &Source| {
-                source.id() == position.datasource
-                    && self.cursors.generation(source.id(), source.generation()) != position.generation
-            };
-            if sources.all.iter().any(is_other) {
+            let held = selected.get(&position.datasource).map(|(permit, _)| permit.datasource());
+            if held.is_some_and(|held| self.cursors.generation(&held.id, held.stamp.generation) != position.generation)
+            {
                 return Err(refused());
             }
         }
-        let answer = match &searched {
-            None => SearchAnswer { hits: vec![], total: 0, next: None, unavailable: None, timings: Default::default() },
-            Some(sources) if request.mode == Mode::Filter => {
-                self.filtered(context, scope, request, sources, position).await?
-            }
-            Some(sources) => self.ranked(context, scope, request, sources, position).await?,
-        };
+        let answer = self.undisturbed(context, scope, request, &selected, position.as_ref()).await?;
         let payload = serde_json::json!({
             "mode": request.mode.as_str(),
             "query": request.query,
@@ -146,6 +138,51 @@ impl Retriever {
         });
         self.record(context, scope, SEARCHED, "search".to_owned(), payload).await?;
         Ok(answer)
+    }
+
+    /// Searches one state of each datasource. A search that a write disturbed begins again; at last it keeps the writes waiting.
+    async fn undisturbed(
+        &self,
+        context: &RequestContext,
+        scope: &Scope,
+        request: &SearchRequest,
+        selected: &BTreeMap<String, (Permit, bool)>,
+        position: Option<&Position>,
+    ) -> Result<SearchAnswer> {
+        let datasources: Vec<_> = selected.values().map(|(permit, _)| Arc::clone(permit.datasource())).collect();
+        for _ in 0..DISTURBED {
+            let watch = self.backend.watch(&datasources);
+            let answer = self.look(context, scope, request, selected, position).await?;
+            if watch.is_undisturbed() {
+                return Ok(answer);
+            }
+        }
+        let _pause = self.backend.pause(context, &datasources).await?;
+        self.look(context, scope, request, selected, position).await
+    }
+
+    async fn look(
+        &self,
+        context: &RequestContext,
+        scope: &Scope,
+        request: &SearchRequest,
+        selected: &BTreeMap<String, (Permit, bool)>,
+        position: Option<&Position>,
+    ) -> Result<SearchAnswer> {
+        if selected.is_empty() {
+            return Ok(SearchAnswer {
+                hits: vec![],
+                total: 0,
+                next: None,
+                unavailable: None,
+                timings: Default::default(),
+            });
+        }
+        let sources = self.open_sources(context, selected.clone(), request).await?;
+        match request.mode {
+            Mode::Filter => self.filtered(context, scope, request, &sources, position).await,
+            _ => self.ranked(context, scope, request, &sources, position).await,
+        }
     }
 
     /// The record of an id, withdrawn or not.

@@ -32,7 +32,7 @@ impl Retriever {
         scope: &Scope,
         request: &SearchRequest,
         sources: &Sources,
-        position: Option<Position>,
+        position: Option<&Position>,
     ) -> Result<SearchAnswer> {
         let mut timings = Timings { filter: sources.filter, ..Timings::default() };
         let started = Instant::now();
@@ -44,9 +44,9 @@ impl Retriever {
         let started = Instant::now();
         let is_fused = request.mode == Mode::Hybrid || legs.len() > 1;
         let mut ranked = if is_fused { reciprocal_rank(legs) } else { single(legs) };
-        let (window, has_more) = window(context, sources, &mut ranked, position.as_ref(), request.limit).await?;
+        let (window, has_more) = window(context, sources, &mut ranked, position, request.limit).await?;
         let mut found = read(context, sources, &ranked[window.clone()]).await?;
-        let given = position.as_ref().map_or(0, |position| position.given) + window.len();
+        let given = position.map_or(0, |position| position.given) + window.len();
         let next = match ranked[window.clone()].last().filter(|_| has_more && given < DEPTH) {
             Some(last) => self.next(scope, request, sources, last, &found, given)?,
             None => None,

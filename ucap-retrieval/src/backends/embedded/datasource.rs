@@ -20,6 +20,7 @@ use crate::filter::Predicate;
 use crate::hit::DatasourceStats;
 use crate::query::Withdrawn;
 use crate::settings::Settings;
+use crate::writing::Turn;
 
 /// Passages that wait in memory before they are written to an index.
 const FLUSH_AT: usize = 4096;
@@ -104,15 +105,16 @@ impl OpenDatasource {
     }
 
     /// Applies `writes`; `held` keeps the datasource open while a flush goes on behind the answer.
-    pub(super) async fn write(&self, writes: Vec<Write>, held: Use) -> Result<Vec<Written>> {
+    pub(super) async fn write(&self, writes: Vec<Write>, turn: &Turn, held: Use) -> Result<Vec<Written>> {
         let _in_order = self.writing.lock().await;
-        let applied = self.records.write(writes).await?;
+        let (applied, effect) = self.records.write(writes, turn).await?;
         let state = Arc::clone(&self.state);
         let (written, waiting) = blocking(move || {
             let mut state = state.write();
             if !applied.added.is_empty() || !applied.removed.is_empty() {
                 state.apply(&applied)?;
             }
+            drop(effect);
             let vectors = state.vectors.as_ref().map_or(0, super::vector::VectorIndex::tail_len);
             Ok((applied.written, state.lexical.tail_len().max(vectors)))
         })

@@ -30,7 +30,8 @@ use ucap_core::{EmbeddingModel, Error, ErrorKind, RequestContext, Result};
 use self::open_set::OpenSet;
 use self::roles::Roles;
 use self::state::blocking;
-use crate::datastore::{Datastore, DatastoreBackend};
+use crate::datastore::{Datastore, DatastoreBackend, Pause, Watch};
+use crate::writing;
 
 /// File descriptors of one open datasource, at most: database, write-ahead log and shared memory of its writer, and the
 /// first two of each of its four readers.
@@ -126,6 +127,14 @@ impl DatastoreBackend for EmbeddedBackend {
 
     async fn forget(&self, _context: &RequestContext, datasource: &Datasource) -> Result<()> {
         self.set.forget(datasource).await
+    }
+
+    fn watch(&self, datasources: &[Arc<Datasource>]) -> Box<dyn Watch> {
+        writing::watch(datasources.iter().map(|datasource| self.set.writing(&name_of(datasource))))
+    }
+
+    async fn pause(&self, context: &RequestContext, datasources: &[Arc<Datasource>]) -> Result<Pause> {
+        writing::pause(context, datasources.iter().map(|datasource| self.set.writing(&name_of(datasource)))).await
     }
 
     async fn close(&self) -> Result<()> {

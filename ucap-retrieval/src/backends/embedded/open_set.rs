@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -20,6 +20,7 @@ use super::datasource::OpenDatasource;
 use super::state::{VectorSpace, blocking};
 use super::{EmbeddedOptions, name_of};
 use crate::settings::{Settings, Vectors};
+use crate::writing::Writing;
 
 /// A call without a deadline waits so long for a place.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,6 +38,8 @@ pub(super) struct OpenSet {
     options: EmbeddedOptions,
     pool: Arc<CpuPool>,
     slots: Mutex<Slots>,
+    /// Those of datasources that somebody writes or watches, open or not.
+    writings: Mutex<HashMap<String, Weak<Writing>>>,
     places: Arc<Semaphore>,
     /// Somebody has ended a use.
     released: Arc<Notify>,
@@ -94,7 +97,15 @@ impl OpenSet {
     pub(super) fn new(directory: PathBuf, options: EmbeddedOptions) -> Self {
         let pool = Arc::new(CpuPool::new(options.threads, options.max_waiting));
         let places = Arc::new(Semaphore::new(options.max_open.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { directory, options, pool, slots: Mutex::default(), places, released: Arc::default() }
+        Self {
+            directory,
+            options,
+            pool,
+            slots: Mutex::default(),
+            writings: Mutex::default(),
+            places,
+            released: Arc::default(),
+        }
     }
 
     /// The datasource, opened if need be.
@@ -125,6 +136,20 @@ impl OpenSet {
         });
         let (open, _held) = ended(opening.await)??;
         Ok(self.used(&open))
+    }
+
+    /// The writes of a datasource. A turn is taken before the datasource is, by those who write and by those who pause.
+    pub(super) fn writing(&self, name: &str) -> Arc<Writing> {
+        let mut writings = self.writings.lock();
+        if let Some(held) = writings.get(name).and_then(Weak::upgrade) {
+            return held;
+        }
+        if writings.len() == writings.capacity() {
+            writings.retain(|_, writing| writing.strong_count() > 0);
+        }
+        let writing = Arc::new(Writing::default());
+        writings.insert(name.to_owned(), Arc::downgrade(&writing));
+        writing
     }
 
     /// Removes the datasource's files, for good.

@@ -9,6 +9,7 @@ use ucap_core::catalog::Datasource;
 use ucap_core::{Action, Error, ErrorKind, RequestContext, Result};
 
 use super::lexical::PassageScores;
+use super::name_of;
 use super::open_set::{OpenSet, Use};
 use crate::analysis::TermGroup;
 use crate::bm25::Weights;
@@ -42,9 +43,11 @@ impl Roles {
 #[async_trait]
 impl RecordStore for Roles {
     async fn write(&self, context: &RequestContext, permit: &Permit, writes: Vec<Write>) -> Result<Vec<Written>> {
+        demand(permit, Action::Write, &self.datasource)?;
+        let turn = self.set.writing(&name_of(&self.datasource)).turn().await;
         let open = self.take(context, permit, Action::Write).await?;
         // A caller that goes away must not stop a commit half way to the indexes.
-        match tokio::spawn(async move { open.write(writes, open.clone()).await }).await {
+        match tokio::spawn(async move { open.write(writes, &turn, open.clone()).await }).await {
             Ok(answer) => answer,
             Err(cause) => Err(Error::internal("a write ended early; see the log").with_source(cause)),
         }

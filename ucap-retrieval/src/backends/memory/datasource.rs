@@ -26,12 +26,17 @@ use crate::record::Record;
 use crate::settings::{Settings, Vectors};
 use crate::sort_order::sort_order;
 use crate::value::Value;
+use crate::writing::Writing;
 
 /// What lasts while nobody looks.
 #[derive(Debug, Default)]
-pub(super) struct Held(RwLock<State>);
+pub(super) struct Held(RwLock<State>, Arc<Writing>);
 
 impl Held {
+    pub(super) fn writing(&self) -> Arc<Writing> {
+        Arc::clone(&self.1)
+    }
+
     /// Forgets everything, for those who still hold a role.
     pub(super) fn clear(&self) {
         *self.0.write() = State::default();
@@ -159,6 +164,8 @@ fn is_behind(after: &After, sort: &[SortKey], row: &PageRow) -> bool {
 impl RecordStore for MemoryDatasource {
     async fn write(&self, _context: &RequestContext, permit: &Permit, writes: Vec<Write>) -> Result<Vec<Written>> {
         self.demand(permit, Action::Write)?;
+        let turn = self.held.writing().turn().await;
+        let _effect = turn.effect();
         let mut state = self.held.0.write();
         state.change += 1;
         let write = |write| match write {

@@ -18,8 +18,9 @@ use ucap_core::catalog::Datasource;
 use ucap_core::{RequestContext, Result};
 
 use self::datasource::{Held, MemoryDatasource};
-use crate::datastore::{Datastore, DatastoreBackend};
+use crate::datastore::{Datastore, DatastoreBackend, Pause, Watch};
 use crate::settings::Settings;
+use crate::writing::{self, Writing};
 
 /// The memory datastore backend. It holds all that it is given, without a bound.
 #[derive(Debug, Default)]
@@ -32,6 +33,10 @@ impl MemoryBackend {
     /// An empty one.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn writings(&self, datasources: &[Arc<Datasource>]) -> impl Iterator<Item = Arc<Writing>> {
+        datasources.iter().map(|datasource| self.held.lock().entry(key_of(datasource)).or_default().writing())
     }
 }
 
@@ -57,6 +62,14 @@ impl DatastoreBackend for MemoryBackend {
             held.clear();
         }
         Ok(())
+    }
+
+    fn watch(&self, datasources: &[Arc<Datasource>]) -> Box<dyn Watch> {
+        writing::watch(self.writings(datasources))
+    }
+
+    async fn pause(&self, context: &RequestContext, datasources: &[Arc<Datasource>]) -> Result<Pause> {
+        writing::pause(context, self.writings(datasources)).await
     }
 
     async fn close(&self) -> Result<()> {

@@ -31,6 +31,8 @@ pub fn checks() -> Vec<Check> {
         false writes::are_counted,
         false writes::of_nothing_change_nothing,
         false writes::take_every_vector_or_refuse_it_before,
+        false writes::disturb_those_who_watch,
+        false writes::wait_while_they_are_paused,
         false filters::mean_what_the_table_says,
         false filters::tell_affected_versions,
         false filters::heed_withdrawal,

@@ -1,5 +1,7 @@
 //! Writing: what each step says, and that every leg follows before the answer.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use ucap_core::RequestContext;
 
@@ -236,4 +238,45 @@ pub(super) async fn take_every_vector_or_refuse_it_before(world: &mut World) -> 
         expect_same(format!("with {component}, what is counted is found"), found.len() as u64, stats.records)?;
     }
     Ok(())
+}
+
+pub(super) async fn disturb_those_who_watch(world: &mut World) -> Outcome {
+    world.datasource("m", &all_types()).await?;
+    world.datasource("n", &all_types()).await?;
+    let (store, other) = (world.store("m").await?, world.store("n").await?);
+    let datasources = [Arc::clone(store.read.datasource())];
+    let one = json!({"id": "a", "t": "one"});
+    store.put_all(std::slice::from_ref(&one)).await?;
+    let watch = world.backend().watch(&datasources);
+    other.put_all(&[json!({"id": "a", "t": "two"})]).await?;
+    expect_that("a write to another datasource disturbs nobody", watch.is_undisturbed())?;
+    for writes in
+        [vec![store.put(&json!({"id": "a", "t": "two"}))?], vec![Write::Delete("a".into())], vec![store.put(&one)?]]
+    {
+        let watch = world.backend().watch(&datasources);
+        expect_that("nothing happened yet", watch.is_undisturbed())?;
+        let shown = format!("{writes:?} disturbs");
+        store.write(writes).await?;
+        expect_that(shown, !watch.is_undisturbed())?;
+    }
+    Ok(())
+}
+
+pub(super) async fn wait_while_they_are_paused(world: &mut World) -> Outcome {
+    world.datasource("m", &all_types()).await?;
+    let store = world.store("m").await?;
+    let datasources = [Arc::clone(store.read.datasource())];
+    let pause = world.backend().pause(store.context(), &datasources).await?;
+    let watch = world.backend().watch(&datasources);
+    let records = [json!({"id": "a", "t": "one"})];
+    let mut write = Box::pin(store.put_all(&records));
+    // A write that does not wait has many chances to end before the reads do.
+    for _ in 0..100 {
+        expect_that("the write waits", futures::poll!(&mut write).is_pending())?;
+        expect_same("nothing is there", store.everything().await?.rows().len(), 0)?;
+    }
+    expect_that("nobody was disturbed", watch.is_undisturbed())?;
+    drop(pause);
+    expect_same("it was written", write.await?, vec![Written::Created])?;
+    expect_same("it is there", store.everything().await?.rows().len(), 1)
 }

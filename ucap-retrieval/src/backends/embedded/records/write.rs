@@ -14,6 +14,7 @@ use crate::filter::Operand;
 use crate::fold::fold;
 use crate::record::Record;
 use crate::value::Value;
+use crate::writing::{Effect, Turn};
 
 /// What a write did, for the indexes that follow.
 #[derive(Debug)]
@@ -50,8 +51,9 @@ struct Inserts {
 }
 
 impl Records {
-    /// Applies `writes` in one transaction. Content that is there already is left as it is.
-    pub(in super::super) async fn write(&self, writes: Vec<Write>) -> Result<Applied> {
+    /// Applies `writes` in one transaction. Content that is there already is left as it is. The write takes effect until what
+    /// follows the records has followed, and the second answer is dropped.
+    pub(in super::super) async fn write(&self, writes: Vec<Write>, turn: &Turn) -> Result<(Applied, Option<Effect>)> {
         let mut writer = self.writer.lock().await;
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         let ids: Vec<String> = writes.iter().map(|write| write.id().to_owned()).collect();
@@ -80,15 +82,16 @@ impl Records {
             applied.written.push(written);
         }
         if applied.added.is_empty() && applied.removed.is_empty() {
-            return Ok(applied);
+            return Ok((applied, None));
         }
         at.change += 1;
         applied.counters = at;
         delete_rows(&mut transaction, &applied.removed).await?;
         inserts.run(&mut transaction, &self.layout).await?;
         save(&mut transaction, at).await?;
+        let effect = turn.effect();
         transaction.commit().await.map_err(failed)?;
-        Ok(applied)
+        Ok((applied, Some(effect)))
     }
 
     /// The content hashes of these ids.
