@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the golden file of the local embedding model with sentence-transformers, the implementation to agree with.
 
-    pip install sentence-transformers
+    pip install sentence-transformers==6.2.0
     python xtask/oracle/embeddings.py MODEL_FOLDER ucap-inference/tests/golden/all_minilm_l6_v2.jsonl
 
 MODEL_FOLDER holds sentence-transformers/all-MiniLM-L6-v2 as its authors publish it (modules.json, 1_Pooling/ and so

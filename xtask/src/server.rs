@@ -60,7 +60,16 @@ impl Server {
     /// # Errors
     /// It does not end, or does not start again.
     pub(crate) fn restart(&mut self) -> Result<()> {
+        self.restart_after(|_| Ok(()))
+    }
+
+    /// As `restart`, with something done to the data directory while nobody has it open.
+    ///
+    /// # Errors
+    /// As `restart`, and what `between` says.
+    pub(crate) fn restart_after(&mut self, between: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         self.stop()?;
+        between(&self.data())?;
         self.launch()
     }
 

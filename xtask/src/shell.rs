@@ -1,8 +1,9 @@
 //! Other programs: where things are, and running them with a failure that reads as a sentence.
 
 use std::env;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// A chore either works or fails with a sentence for the person at the terminal.
 pub(crate) type Result<T> = std::result::Result<T, String>;
@@ -48,13 +49,20 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     if status.success() { Ok(()) } else { Err(format!("`{line}` ended with {status}")) }
 }
 
-/// Runs a command and gives back what it printed.
+/// Runs a command and gives back what it printed. On a terminal its stderr is shown: that is where long work tells how far it is.
 ///
 /// # Errors
-/// It cannot be started, or ends with another exit code than 0; then the sentence holds the end of its stderr.
+/// It cannot be started, or ends with another exit code than 0; then the sentence holds the end of its stderr, if that was not shown.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let line = words(command);
-    let done = command.stdin(Stdio::null()).output().map_err(|error| format!("`{line}` cannot be started: {error}"))?;
+    let stderr = if std::io::stderr().is_terminal() { Stdio::inherit() } else { Stdio::piped() };
+    let done = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .and_then(Child::wait_with_output)
+        .map_err(|error| format!("`{line}` cannot be started: {error}"))?;
     if !done.status.success() {
         let complaint = String::from_utf8_lossy(&done.stderr);
         let tail: Vec<&str> = complaint.trim().lines().rev().take(5).collect();
@@ -101,6 +109,16 @@ pub(crate) fn python_with(name: &str, packages: &[&str]) -> Result<PathBuf> {
 /// Whether a program of this name is on the path.
 pub(crate) fn is_installed(name: &str) -> bool {
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(name).is_file()))
+}
+
+/// How many letters fit on a line of the terminal; `None` when the output goes elsewhere, or the system does not tell.
+pub(crate) fn terminal_width() -> Option<usize> {
+    if !std::io::stdout().is_terminal() {
+        return None;
+    }
+    // Asked of the terminal on stdin; the standard library cannot.
+    let size = program("stty").arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output().ok()?;
+    String::from_utf8(size.stdout).ok()?.split_whitespace().nth(1)?.parse().ok().filter(|columns| *columns > 0)
 }
 
 fn words(command: &Command) -> String {

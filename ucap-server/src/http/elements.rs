@@ -6,7 +6,7 @@
 
 use ucap_core::Error;
 
-use super::record_stream::{MAX_RECORD_BYTES, Piece, too_long};
+use super::record_stream::{Gathered, Piece};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -25,8 +25,7 @@ enum State {
 pub(super) struct Elements {
     state: State,
     number: u64,
-    element: Vec<u8>,
-    skipping: bool,
+    element: Gathered,
     depth: usize,
     quoted: bool,
     escaped: bool,
@@ -39,8 +38,7 @@ impl Default for Elements {
         Self {
             state: State::Before,
             number: 0,
-            element: Vec::new(),
-            skipping: false,
+            element: Gathered::default(),
             depth: 0,
             quoted: false,
             escaped: false,
@@ -59,7 +57,7 @@ impl Elements {
             let ends = self.state == State::Inside && self.ends_element(byte);
             match self.state {
                 State::Inside if ends => {
-                    self.extend(&chunk[begin..at], out);
+                    self.element.extend(&chunk[begin..at], self.number + 1, out);
                     begin = at + 1;
                     self.end_element(byte, out);
                 }
@@ -81,7 +79,7 @@ impl Elements {
             at += 1;
         }
         if self.state == State::Inside {
-            self.extend(&chunk[begin..], out);
+            self.element.extend(&chunk[begin..], self.number + 1, out);
         }
     }
 
@@ -112,46 +110,30 @@ impl Elements {
         false
     }
 
-    fn extend(&mut self, part: &[u8], out: &mut Vec<Piece>) {
-        if self.skipping {
-            return;
-        }
-        if part.len() > MAX_RECORD_BYTES - self.element.len() {
-            self.skipping = true;
-            self.element = Vec::new();
-            out.push(Piece::Bad { number: self.number + 1, error: too_long() });
-            return;
-        }
-        self.element.extend_from_slice(part);
-    }
-
     fn end_element(&mut self, delimiter: u8, out: &mut Vec<Piece>) {
-        let element = std::mem::take(&mut self.element);
-        let blank = element.iter().all(u8::is_ascii_whitespace);
-        let skipped = std::mem::take(&mut self.skipping);
+        let element = self.element.take();
+        let blank = element.as_ref().is_some_and(|bytes| bytes.iter().all(u8::is_ascii_whitespace));
         let last = delimiter == b']';
         if last {
             self.state = State::Behind;
         }
         // `[]` and the end behind the last element; but `[1,]` and `[1,,2]` miss one.
-        if blank && !skipped && last && !self.after_comma {
+        if blank && last && !self.after_comma {
             return;
         }
         self.number += 1;
         self.after_comma = !last;
-        if skipped {
-            return;
-        }
+        let Some(bytes) = element else { return };
         out.push(if blank {
             Piece::Bad { number: self.number, error: Error::invalid("body", "an element of the array is missing") }
         } else {
-            Piece::Record { number: self.number, bytes: element }
+            Piece::Record { number: self.number, bytes }
         });
     }
 
     fn give_up(&mut self, reason: String, out: &mut Vec<Piece>) {
         self.state = State::Broken;
-        self.element = Vec::new();
+        self.element = Gathered::default();
         self.number += 1;
         let message = format!("{reason}; what comes after element {} was not read", self.number - 1);
         out.push(Piece::Bad { number: self.number, error: Error::invalid("body", message) });

@@ -36,6 +36,39 @@ pub(super) enum Piece {
     },
 }
 
+/// The bytes of the record that is being read; given up once there are too many.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    bytes: Vec<u8>,
+    is_given_up: bool,
+}
+
+impl Gathered {
+    /// Takes more bytes of record `number`; that there are too many is reported once.
+    pub(super) fn extend(&mut self, part: &[u8], number: u64, out: &mut Vec<Piece>) {
+        if self.is_given_up {
+            return;
+        }
+        if part.len() > MAX_RECORD_BYTES - self.bytes.len() {
+            *self = Self { bytes: Vec::new(), is_given_up: true };
+            out.push(Piece::Bad { number, error: too_long() });
+            return;
+        }
+        self.bytes.extend_from_slice(part);
+    }
+
+    /// Whether nothing came.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && !self.is_given_up
+    }
+
+    /// The record's bytes at its end, `None` of one that was given up; what comes then is the next one's.
+    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
+        let Self { bytes, is_given_up } = std::mem::take(self);
+        (!is_given_up).then_some(bytes)
+    }
+}
+
 /// How records follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
@@ -197,7 +230,7 @@ fn ended_early(coding: Coding, cause: io::Error) -> Error {
     Error::invalid("body", message).with_source(cause)
 }
 
-pub(super) fn too_long() -> Error {
+fn too_long() -> Error {
     Error::new(ErrorKind::TooLarge, format!("the record is longer than {MAX_RECORD_BYTES} bytes"))
 }
 

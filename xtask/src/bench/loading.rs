@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::corpus::{Corpus, with_vector};
 use super::figures::Figures;
+use super::progress::{Progress, say};
 use crate::http::Client;
 use crate::server::Server;
 use crate::shell::Result;
@@ -27,6 +28,9 @@ pub(super) fn load(server: &Server, corpus: &Corpus, local_model: bool, figures:
         client.post("/v1/domains", &json!({ "id": domain, "title": domain, "public": false }))?;
     }
     let small = |prefix: &str, domain: &str, vectors: bool, client: &mut Client| -> Result<(u64, Duration)> {
+        let sizes = EMBEDDED.map(|database| Ok(corpus.advisories(database)?.count()));
+        let total: usize = sizes.into_iter().sum::<Result<usize>>()?;
+        let mut progress = Progress::new(if vectors { "embedding" } else { "loading" }, total as f64);
         let (mut count, mut took) = (0, Duration::ZERO);
         for database in EMBEDDED {
             let id = format!("{prefix}-{database}");
@@ -34,9 +38,10 @@ pub(super) fn load(server: &Server, corpus: &Corpus, local_model: bool, figures:
                 "/v1/datasources",
                 &json!({ "id": id, "domain": domain, "format": "osv", "title": id, "vectors": vectors }),
             )?;
-            let sent = send(client, &id, corpus.advisories(database)?)?;
+            let sent = send(client, &id, telling(&mut progress, count, database, corpus.advisories(database)?))?;
             (count, took) = (count + sent.0, took + sent.1);
         }
+        progress.end();
         Ok((count, took))
     };
     let (count, took) = small("plain", "plain", false, &mut client)?;
@@ -60,7 +65,8 @@ pub(super) fn load(server: &Server, corpus: &Corpus, local_model: bool, figures:
 
 fn advisories(client: &mut Client, corpus: &Corpus) -> Result<(u64, Duration)> {
     let mut vectors = corpus.vectors()?;
-    let (mut count, mut took) = (0, Duration::ZERO);
+    let mut progress = Progress::new("loading advisories", vectors.rows as f64);
+    let (mut count, mut took) = (0_u64, Duration::ZERO);
     for database in corpus.databases()? {
         let id = database.replace('_', "-");
         let body = json!({
@@ -70,10 +76,11 @@ fn advisories(client: &mut Client, corpus: &Corpus) -> Result<(u64, Duration)> {
         client.post("/v1/datasources", &body)?;
         let records = corpus.advisories(&database)?;
         let records = records.map(|record| Ok(with_vector(&record?, &vectors.next_row()?)));
-        let sent = send(client, &id, records)?;
-        eprintln!("  {database}: {} records in {:.1} s", sent.0, sent.1.as_secs_f64());
+        let sent = send(client, &id, telling(&mut progress, count, &database, records))?;
+        say(&format!("  {database}: {} records in {:.1} s", sent.0, sent.1.as_secs_f64()));
         (count, took) = (count + sent.0, took + sent.1);
     }
+    progress.end();
     if usize::try_from(count) != Ok(vectors.rows) {
         return Err(format!("{count} advisories were taken, but there are {} vectors", vectors.rows));
     }
@@ -81,17 +88,34 @@ fn advisories(client: &mut Client, corpus: &Corpus) -> Result<(u64, Duration)> {
 }
 
 fn knowledge(client: &mut Client, corpus: &Corpus) -> Result<(u64, Duration)> {
-    let (mut count, mut took) = (0, Duration::ZERO);
-    for (name, records) in corpus.knowledge()? {
+    let files = corpus.knowledge()?;
+    let mut progress =
+        Progress::new("loading knowledge", files.iter().map(|(_, records)| records.len()).sum::<usize>() as f64);
+    let (mut count, mut took) = (0_u64, Duration::ZERO);
+    for (name, records) in files {
         let id = name.replace('_', "-");
         let schema =
             json!({ "fields": { "title": { "type": "text" }, "body": { "type": "text" } }, "text": ["title", "body"] });
         let body = json!({ "id": id, "domain": KNOWLEDGE, "format": "records", "title": name, "schema": schema, "vectors": false });
         client.post("/v1/datasources", &body)?;
-        let sent = send(client, &id, records.into_iter().map(Ok))?;
+        let sent = send(client, &id, telling(&mut progress, count, name, records.into_iter().map(Ok)))?;
         (count, took) = (count + sent.0, took + sent.1);
     }
+    progress.end();
     Ok((count, took))
+}
+
+/// The records, of which `from` came before; each one that is taken shows in the progress.
+fn telling<T>(
+    progress: &mut Progress,
+    from: u64,
+    what: &str,
+    records: impl Iterator<Item = T>,
+) -> impl Iterator<Item = T> {
+    (from..).zip(records).map(move |(number, record)| {
+        progress.reach(number as f64, what);
+        record
+    })
 }
 
 /// Sends records in requests of a bounded size; the time is the server's: reading and preparing the records is not counted.

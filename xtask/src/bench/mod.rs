@@ -1,15 +1,20 @@
-//! `cargo xtask bench`: one server, measured over HTTP on real data, each figure beside its goal.
+//! `cargo xtask bench`: one server, measured over HTTP on real data, each figure beside its goal; and the benches beside the code.
 //!
-//! The data is `../shared/data` (advisories, knowledge, ready-made vectors); what is asked of it is data too, in `benches/workloads`.
+//! The data of the first is `../shared/data` (advisories, knowledge, ready-made vectors); what is asked of it is data too, in `benches/workloads`.
 //! A run is bounded to about ten minutes.
 
 mod asking;
+mod cold;
 mod corpus;
 mod figures;
 mod loading;
 mod npy;
+mod plot;
+mod progress;
 mod workload;
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::{Args, Subcommand};
@@ -30,6 +35,17 @@ pub(crate) struct Options {
 enum What {
     /// Ingest, filter, lexical, vector and hybrid search, memory and start, on about 100,000 passages
     Slice(SliceOptions),
+    /// The benches beside the code (`*/benches`), each figure beside something simpler or what the machine allows; always in release
+    Code(CodeOptions),
+}
+
+#[derive(Debug, Args)]
+struct CodeOptions {
+    /// One figure after few measurements, instead of an estimate
+    #[arg(long)]
+    quick: bool,
+    /// Only those whose name contains this
+    filter: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -40,10 +56,31 @@ struct SliceOptions {
     /// Measure the release profile (its build takes far longer)
     #[arg(long)]
     release: bool,
+    /// Draw the latencies into this file, too
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let What::Slice(options) = &options.what;
+    match &options.what {
+        What::Slice(options) => slice(options),
+        What::Code(options) => code(options),
+    }
+}
+
+fn code(options: &CodeOptions) -> Result<()> {
+    let mut bench = shell::cargo();
+    // By name, so that the unit tests of libraries and programs are left out: their harness knows other arguments.
+    bench.args(["bench", "--workspace", "--bench", "*", "--"]);
+    bench.args(options.quick.then_some("--quick")).args(&options.filter);
+    shell::run(&mut bench)
+}
+
+fn slice(options: &SliceOptions) -> Result<()> {
+    if let Some(file) = &options.plot {
+        // Before minutes of measuring, not after.
+        fs::write(file, "").map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+    }
     let data =
         shell::shared_data().ok_or("the data to measure with is not here: ../shared/data, or UCAP_DATA names it")?;
     let workload = Workload::read(&shell::root().join("benches/workloads"))?;
@@ -69,10 +106,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     server.restart()?;
     listening(&mut figures, "everything loaded", &server);
     memory(&mut figures, "after a restart", &server);
-    let asked = asking::ask(&server, &corpus, &workload, local, &mut figures);
+    let asked = asking::ask(&mut server, &corpus, &workload, local, &mut figures);
     asked.map_err(|failure| server.explain(failure))?;
     memory(&mut figures, "after all queries", &server);
     figures.single("data directory", corpus::folder_mib(&server.data()), "MiB", None);
+    if let Some(file) = &options.plot {
+        fs::write(file, figures.picture()).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+    }
     figures.print(options.json);
     Ok(())
 }

@@ -13,6 +13,8 @@ pub(super) struct Workload {
     pub(super) queries: Vec<String>,
     /// A filter that leaves about one row in a hundred.
     pub(super) about_one_percent: String,
+    /// The same of those databases that are embedded here, which name no weaknesses.
+    pub(super) about_one_percent_embedded: String,
     half: String,
     /// Package versions to ask about, as filters.
     pub(super) affects: Vec<Json>,
@@ -35,6 +37,7 @@ impl Workload {
         Ok(Self {
             queries: list(&queries, "queries")?.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
             about_one_percent: filter("about_one_percent")?,
+            about_one_percent_embedded: filter("about_one_percent_of_rustsec_and_pypa")?,
             half: filter("about_half_uncached")?,
             affects: list(&affects, "affects")?
                 .iter()

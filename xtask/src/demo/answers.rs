@@ -1,4 +1,4 @@
-//! Two answers, side by side on a terminal.
+//! Two answers, side by side where the terminal is wide enough, else one below the other.
 
 use std::time::Duration;
 
@@ -8,8 +8,12 @@ use super::corpus::Half;
 use crate::http::Answer;
 use crate::shell::Result;
 
-/// Letters in a column.
-const WIDTH: usize = 66;
+/// Letters in a column, at most: what the longest of the lines needs.
+const WIDEST: usize = 66;
+/// With less, a column says too little: one column then.
+const NARROWEST: usize = 45;
+/// Letters before a column.
+const MARGIN: usize = 3;
 
 /// How many records there are for whom.
 pub(super) struct Counts {
@@ -62,52 +66,76 @@ fn spell_timing(header: &str) -> String {
     let parts = header.split(',').filter_map(|part| {
         let (name, rest) = part.trim().split_once(';')?;
         let milliseconds: f64 = rest.split(';').find_map(|value| value.trim().strip_prefix("dur="))?.parse().ok()?;
-        (milliseconds >= 0.05).then(|| format!("{name} {milliseconds:.1}"))
+        let digits = usize::from(milliseconds < 9.95);
+        (milliseconds >= 0.05).then(|| format!("{name} {milliseconds:.digits$}"))
     });
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// The answers in columns.
-pub(super) fn print_side_by_side(told: &[Told]) {
+/// The answers in columns, on a terminal of so many letters a line.
+pub(super) fn print_beside(told: &[Told], terminal: Option<usize>) {
+    for line in lay_out(told, terminal) {
+        println!("{line}");
+    }
+}
+
+fn lay_out(told: &[Told], terminal: Option<usize>) -> Vec<String> {
+    let room = |columns: usize| terminal.map_or(WIDEST, |letters| (letters / columns).saturating_sub(MARGIN));
+    let width = room(told.len()).min(WIDEST);
+    if width < NARROWEST {
+        let width = room(1).max(NARROWEST);
+        let lines = told.iter().flat_map(|told| told.lines.iter().chain([const { &String::new() }]));
+        return lines.map(|line| format!("   {}", fit(line, width)).trim_end().to_owned()).collect();
+    }
     let rows = told.iter().map(|told| told.lines.len()).max().unwrap_or(0);
     // The last line (timings) stands in the same row for both.
     let line = |told: &Told, row: usize| {
         let lines = &told.lines;
         if row + 1 == rows { lines.last().cloned() } else { lines[..lines.len() - 1].get(row).cloned() }
     };
-    for row in 0..rows {
-        let cells: Vec<String> = told.iter().map(|told| fit(&line(told, row).unwrap_or_default())).collect();
-        println!("   {}", cells.join(" │ ").trim_end());
-    }
+    let cells = |row| told.iter().map(|told| fit(&line(told, row).unwrap_or_default(), width)).collect::<Vec<_>>();
+    (0..rows).map(|row| format!("   {}", cells(row).join(" │ ")).trim_end().to_owned()).collect()
 }
 
-/// Exactly `WIDTH` letters.
-fn fit(text: &str) -> String {
+/// Exactly `width` letters.
+fn fit(text: &str, width: usize) -> String {
     let letters = text.chars().count();
-    if letters <= WIDTH {
-        return format!("{text}{}", " ".repeat(WIDTH - letters));
+    if letters <= width {
+        return format!("{text}{}", " ".repeat(width - letters));
     }
-    text.chars().take(WIDTH - 1).chain(['…']).collect()
+    text.chars().take(width - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{WIDTH, fit, spell_timing};
+    use super::{Told, fit, lay_out, spell_timing};
 
     #[test]
     fn timings_are_spelt_out() {
         assert_eq!(
-            spell_timing("embed;dur=3.24, filter;desc=\"x\";dur=0.1,vector;dur=0.01,fuse"),
-            "embed 3.2, filter 0.1"
+            spell_timing("embed;dur=3.24, filter;desc=\"x\";dur=0.1,vector;dur=0.01,fuse,lexical;dur=24.4"),
+            "embed 3.2, filter 0.1, lexical 24"
         );
         assert_eq!(spell_timing(""), "");
     }
 
     #[test]
     fn cells_have_one_width_in_letters() {
-        assert_eq!(fit("año").chars().count(), WIDTH);
-        let cut = fit(&"ñ".repeat(200));
-        assert_eq!(cut.chars().count(), WIDTH);
+        assert_eq!(fit("año", 66).chars().count(), 66);
+        let cut = fit(&"ñ".repeat(200), 66);
+        assert_eq!(cut.chars().count(), 66);
         assert!(cut.ends_with('…'));
+    }
+
+    #[test]
+    fn no_line_is_longer_than_the_terminal() {
+        let told = |user: &str| Told { lines: [user, &"long ".repeat(30), "1 ms"].map(str::to_owned).into() };
+        let told = [told("ana"), told("bea")];
+        for terminal in [Some(50), Some(80), Some(100), Some(137), Some(300), None] {
+            let lines = lay_out(&told, terminal);
+            assert_eq!(lines.len(), if terminal.is_some_and(|width| width < 96) { 8 } else { 3 }, "{terminal:?}");
+            let longest = lines.iter().map(|line| line.chars().count()).max().expect("lines");
+            assert!(longest <= terminal.unwrap_or(138).max(48), "{terminal:?}: {longest}");
+        }
     }
 }

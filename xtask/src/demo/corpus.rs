@@ -1,6 +1,7 @@
 //! What the demo loads: the files of one folder, dealt out to two domains.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use crate::shell::Result;
@@ -47,6 +48,56 @@ pub(super) fn split(folder: &Path) -> Result<[Half; 2]> {
     Ok(halves)
 }
 
+/// How much there is to load.
+#[derive(Debug)]
+pub(super) struct Size {
+    pub(super) files: usize,
+    pub(super) records: usize,
+}
+
+/// What the files hold, of each at most the `first` records.
+///
+/// # Errors
+/// A file cannot be read.
+pub(super) fn size(halves: &[Half; 2], first: Option<usize>) -> Result<Size> {
+    let mut size = Size { files: 0, records: 0 };
+    for (_, file) in halves.iter().flat_map(|half| &half.files) {
+        size.files += 1;
+        size.records += records(file)?.take(first.unwrap_or(usize::MAX)).count();
+    }
+    Ok(size)
+}
+
+/// The first records of a file, as a file of their own in `folder`.
+///
+/// # Errors
+/// The one cannot be read, or the other not written.
+pub(super) fn beginning(file: &Path, first: usize, folder: &Path) -> Result<PathBuf> {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("records");
+    let copy = folder.join(name.strip_suffix(".zst").unwrap_or(name));
+    let mut text = Vec::new();
+    for record in records(file)?.take(first) {
+        text.extend(record?);
+        text.push(b'\n');
+    }
+    fs::write(&copy, text).map_err(|error| format!("{} cannot be written: {error}", copy.display()))?;
+    Ok(copy)
+}
+
+/// The lines of a file that are not blank, decompressed by its name.
+fn records(file: &Path) -> Result<impl Iterator<Item = Result<Vec<u8>>> + use<>> {
+    let name = file.display().to_string();
+    let unreadable = move |error: std::io::Error| format!("{name} cannot be read: {error}");
+    let plain = File::open(file).map_err(&unreadable)?;
+    let text: Box<dyn Read> = match file.extension().is_some_and(|ending| ending == "zst") {
+        true => Box::new(zstd::Decoder::new(plain).map_err(&unreadable)?),
+        false => Box::new(plain),
+    };
+    let lines = BufReader::with_capacity(1 << 20, text).split(b'\n');
+    let is_record = |line: &std::io::Result<Vec<u8>>| line.as_ref().map_or(true, |line| !line.trim_ascii().is_empty());
+    Ok(lines.filter(is_record).map(move |line| line.map_err(&unreadable)))
+}
+
 /// `Name.jsonl.zst` -> `name`, with the letters that an id may have.
 fn datasource_id(name: &str) -> Option<String> {
     let stem = name.strip_suffix(".zst").unwrap_or(name).strip_suffix(".jsonl")?;
@@ -61,16 +112,29 @@ fn datasource_id(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{datasource_id, split};
+    use super::{beginning, datasource_id, size, split};
 
     #[test]
     fn the_sample_has_a_domain_for_each_user() {
         let folder = crate::shell::root().join("examples/data");
-        let [first, second] = split(&folder).expect("the sample is there");
-        assert_eq!(first.domain, "memory-safety");
-        assert_eq!(second.domain, "network-and-crypto");
-        let records = |half: &super::Half| std::fs::read_to_string(&half.files[0].1).expect("a file").lines().count();
-        assert!(records(&first) + records(&second) >= 60);
+        let halves = split(&folder).expect("the sample is there");
+        assert_eq!(halves[0].domain, "memory-safety");
+        assert_eq!(halves[1].domain, "network-and-crypto");
+        assert!(size(&halves, None).expect("it is read").records >= 60);
+        assert_eq!(size(&halves, Some(4)).expect("it is read").records, 8);
+    }
+
+    #[test]
+    fn a_beginning_is_the_first_records_as_they_stand() {
+        let folder = std::env::temp_dir().join(format!("ucap-beginning-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let whole = folder.join("a.jsonl.zst");
+        let text = zstd::encode_all(&b"{\"id\":1}\n\n{\"id\":2}\r\n{\"id\":3}"[..], 1).expect("it is compressed");
+        std::fs::write(&whole, text).expect("a file");
+        let copy = beginning(&whole, 2, &folder).expect("a beginning");
+        assert_eq!(std::fs::read_to_string(&copy).expect("a file"), "{\"id\":1}\n{\"id\":2}\r\n");
+        assert!(copy.ends_with("a.jsonl"));
+        std::fs::remove_dir_all(&folder).expect("it is removed");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use self::answers::{Counts, Told, print_side_by_side};
+use self::answers::{Counts, Told, print_beside};
 use self::corpus::Half;
 use crate::http::Client;
 use crate::server::Server;
@@ -25,10 +25,16 @@ pub(crate) struct Options {
     /// A folder of *.jsonl[.zst] files in OSV shape instead of the sample
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Load only the first N records of each file
+    #[arg(long, value_name = "N")]
+    first: Option<usize>,
     /// Leave the server running
     #[arg(long)]
     keep: bool,
 }
+
+/// More records than somebody wants to wait for without having been told.
+const MANY: usize = 2000;
 
 /// What both users ask.
 struct Question {
@@ -59,6 +65,11 @@ const QUESTIONS: [Question; 3] = [
 pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = options.data.clone().unwrap_or_else(|| shell::root().join("examples/data"));
     let halves = corpus::split(&folder)?;
+    let size = corpus::size(&halves, options.first)?;
+    println!("{} records in {} files of {}", size.records, size.files, folder.display());
+    if size.records > MANY {
+        println!("that many take a while to embed; `--first 200` takes the first 200 of each file");
+    }
 
     println!("building ucap-server and ucap …");
     let start = Instant::now();
@@ -72,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let start = Instant::now();
     let mut server = Server::start(&programs, "ucap-demo", options.keep)?;
     println!("\nucap-server answers at {} after {} ms", server.base, server.ready_after.as_millis());
-    let shown = prepare(&server, &halves).and_then(|keys| ask(&server, &halves, &keys).map(|()| keys));
+    let shown = prepare(&server, &halves, options.first).and_then(|keys| ask(&server, &halves, &keys).map(|()| keys));
     let keys = shown.map_err(|failure| server.explain(failure))?;
     println!("\nfrom the server's start to here: {:.1} s", start.elapsed().as_secs_f64());
     what_next(server, &keys, options.keep);
@@ -80,14 +91,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Domains, data, users and what they may read; gives back a key for each user.
-fn prepare(server: &Server, halves: &[Half; 2]) -> Result<[String; 2]> {
+fn prepare(server: &Server, halves: &[Half; 2], first: Option<usize>) -> Result<[String; 2]> {
     println!("\nan operator's part (each line is `ucap …`):");
     let mut keys = [String::new(), String::new()];
     for (half, key) in halves.iter().zip(&mut keys) {
         ucap(server, &["domain", "create", &half.domain, "--title", &half.domain])?;
         for (datasource, file) in &half.files {
             ucap(server, &["datasource", "create", datasource, "--domain", &half.domain, "--format", "osv"])?;
-            ingest(server, datasource, file)?;
+            match first {
+                None => ingest(server, datasource, file)?,
+                Some(first) => ingest(server, datasource, &corpus::beginning(file, first, server.folder())?)?,
+            }
         }
         ucap(server, &["user", "create", half.user, "--group", half.group])?;
         ucap(
@@ -142,7 +156,7 @@ fn ask(server: &Server, halves: &[Half; 2], keys: &[String; 2]) -> Result<()> {
             let counts = Counts { visible, all, is_filtered: question.filter.is_some() };
             told.push(Told::read(half, answer, took, &counts)?);
         }
-        print_side_by_side(&told);
+        print_beside(&told, shell::terminal_width());
     }
     Ok(())
 }
@@ -154,9 +168,13 @@ fn visible(client: &mut Client) -> Result<u64> {
 }
 
 fn what_next(server: Server, keys: &[String; 2], keep: bool) {
+    if !keep {
+        println!("\nto ask it yourself: `cargo xtask demo --keep` leaves the server running and prints what to type");
+        return;
+    }
     let [ana, bea] = keys;
-    println!("\nto try next{}:", if keep { "" } else { " (with --keep the server stays)" });
-    println!("  AT={} ANA={ana} BEA={bea}", server.base);
+    println!("\nto try next:");
+    println!("  AT={}\n  ANA={ana}\n  BEA={bea}", server.base);
     let search = |about: &str, key: &str, body: Json| {
         println!("  # {about}");
         let headers = format!("-H \"authorization: Bearer ${key}\" -H 'content-type: application/json'");
@@ -164,17 +182,19 @@ fn what_next(server: Server, keys: &[String; 2], keep: bool) {
     };
     let affected = json!({ "ecosystem": "crates.io", "package": "smallvec", "version": "1.6.0" });
     let affected = json!({ "mode": "filter", "filter": { "affects": affected } });
-    search("which advisories affect smallvec 1.6.0? Exact: by the order of versions", "ANA", affected.clone());
-    search("the same as the other user: nothing, as if the record did not exist", "BEA", affected);
+    search(
+        "which advisories affect smallvec 1.6.0, as far as ana may know? Exact: by the order of versions",
+        "ANA",
+        affected.clone(),
+    );
+    search("as far as bea may know: what she may not see answers like what does not exist", "BEA", affected);
     search("why each hit was found", "BEA", json!({ "query": "request smuggling", "limit": 3, "explain": true }));
     println!("  # who am I, and what may I do");
     println!("  curl -s $AT/v1/me -H \"authorization: Bearer $ANA\"");
     println!("  # every route: {}/docs", server.base);
-    if keep {
-        let (admin, folder) = (server.admin.clone(), server.folder().display().to_string());
-        println!("\nthe administrator's key is {admin}");
-        if let Some(process) = server.leave_running() {
-            println!("the server runs on; `kill {process}` ends it, its files lie in {folder}");
-        }
+    let (admin, folder) = (server.admin.clone(), server.folder().display().to_string());
+    println!("\nthe administrator's key is {admin}");
+    if let Some(process) = server.leave_running() {
+        println!("the server runs on; `kill {process}` ends it, its files lie in {folder}");
     }
 }
