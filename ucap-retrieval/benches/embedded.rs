@@ -187,7 +187,7 @@ fn vectors(criterion: &mut Criterion, passages: usize) {
     let (mut all, mut flat) = (PassageSet::new(), Vec::new());
     for passage in 0..passages as u32 {
         let vector = vector(&mut random);
-        index.add(passage, &vector).expect("a vector");
+        index.add(passage, [vector.as_slice()]).expect("a vector");
         flat.extend_from_slice(&vector);
         all.insert(passage);
     }
