@@ -24,6 +24,7 @@
 pub mod config;
 mod denials;
 pub mod platform;
+mod seal;
 pub mod session;
 
 #[cfg(feature = "cli")]

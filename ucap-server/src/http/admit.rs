@@ -16,6 +16,7 @@ use ucap_core::{Error, ErrorKind, RequestContext, mint_id};
 use super::App;
 use super::body::SharedBody;
 use super::error_response::Failure;
+use super::etag;
 use crate::session::Session;
 
 /// The header of the request's id, in both directions.
@@ -48,12 +49,14 @@ pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) 
 
     let (parts, body) = request.into_parts();
     let waits = parts.headers.contains_key(EXPECT);
+    let known = etag::known(&parts.headers);
     let body = SharedBody::new(body, app.server().idle_timeout());
     let request = Request::from_parts(parts, Body::new(body.clone()));
     let answered = AssertUnwindSafe(answer(&app, context, open, request, next)).catch_unwind().await;
     let mut response =
         answered.unwrap_or_else(|_| Failure::from(Error::internal("the request met a defect")).into_response());
 
+    response = etag::unless_known(&method, known.as_ref(), response);
     // A client that waits for 100-continue sends no body after a refusal.
     let refused = response.status().is_client_error() || response.status().is_server_error();
     if refused && !waits && !body.drain().await {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::answer::{Answer, list_with_cursor, ok};
+use super::answer::{Answer, list, ok};
 use super::incoming::Incoming;
 use super::route::Route;
 use crate::session::AuditEntry;
@@ -64,7 +64,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn index(call: Incoming) -> Answer {
     let query = call.query(&["limit", "cursor"])?;
     let page = call.session.audit(query.limit()?, query.get("cursor")).await?;
-    list_with_cursor(page.entries.into_iter().map(EntryObject::from).collect(), page.next)
+    list(page.entries.into_iter().map(EntryObject::from).collect(), page.next)
 }
 
 async fn verify(call: Incoming) -> Answer {

@@ -10,6 +10,7 @@ mod domains;
 mod elements;
 mod embeddings;
 mod error_response;
+mod etag;
 mod grants;
 mod incoming;
 mod keys;

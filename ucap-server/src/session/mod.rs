@@ -5,7 +5,7 @@ mod audit;
 pub mod catalog;
 mod ingest;
 mod models;
-mod page;
+pub(crate) mod page;
 
 use ucap_authz::{Caller, Scope};
 use ucap_core::{ErrorKind, Principal, RequestContext, Result};
@@ -57,6 +57,12 @@ impl Session {
     /// The platform it belongs to.
     pub fn platform(&self) -> &Platform {
         &self.platform
+    }
+
+    /// What tokens are bound to that this caller alone may bring back.
+    #[cfg(feature = "http")]
+    pub(crate) fn binding(&self) -> [u8; 32] {
+        self.caller.binding()
     }
 
     fn parts(&self) -> &Parts {
