@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use tokio::sync::Mutex;
 use ucap_authz::Permit;
 use ucap_core::catalog::Datasource;
+use ucap_core::data_directory::create_private;
 use ucap_core::{Action, Error, ErrorKind, RequestContext, Result};
 
 use super::cpu_pool::CpuPool;
@@ -176,7 +177,7 @@ fn flush(state: &RwLock<State>) -> Result<()> {
 }
 
 fn make_directory(directory: &Path) -> Result<()> {
-    std::fs::create_dir_all(directory).map_err(|cause| {
+    create_private(directory).map_err(|cause| {
         Error::new(ErrorKind::Unavailable, "a datasource's directory cannot be made; see the log").with_source(cause)
     })
 }
