@@ -225,3 +225,110 @@ async fn what_is_known_is_not_sent_again() {
     assert_eq!((wide.status, wide.json()["domain"].as_str()), (200, Some("secret")));
     server.stop().await;
 }
+
+const RECORDS: &str = "/v1/datasources/open-notes/records";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_is_changed_from_the_content_that_was_read() {
+    let (server, _) = Server::with_two_domains().await;
+    let path = format!("{RECORDS}/r");
+    let put = async |header: (&str, &str), body: &str| {
+        on_condition(&server, "PUT", &path, header, json!({"body": body})).await
+    };
+    assert!(failed(&put(("if-match", "*"), "one").await), "there is none yet");
+    let made = put(("if-none-match", "*"), "one").await;
+    let first = etag(&made);
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert!(failed(&put(("if-none-match", "*"), "two").await), "there is one");
+    let got = server.call("GET", &path, Value::Null, ADMIN).await;
+    assert_eq!((etag(&got), &got.text), (first.clone(), &made.text));
+    for known in [first.clone(), format!("W/{first}"), "*".to_owned()] {
+        let reply = on_condition(&server, "GET", &path, ("if-none-match", &known), Value::Null).await;
+        assert_eq!((reply.status, &*reply.text, etag(&reply)), (304, "", first.clone()));
+    }
+
+    let changed = put(("if-match", &first), "two").await;
+    let second = etag(&changed);
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    assert_ne!(first, second);
+    let weak = format!("W/{second}");
+    for tag in [&*first, &weak, "\"x\"", "2", "\"\""] {
+        assert!(failed(&put(("if-match", tag), "three").await), "{tag}");
+        let gone = on_condition(&server, "DELETE", &path, ("if-match", tag), Value::Null).await;
+        assert!(failed(&gone), "{tag}");
+    }
+    assert!(failed(&put(("if-none-match", &second), "three").await));
+    assert_eq!(server.call("GET", &path, Value::Null, ADMIN).await.json()["fields"]["body"], "two");
+    assert_eq!(put(("if-match", &format!("{first}, {second}")), "one").await.status, 200);
+    assert_eq!(etag(&server.call("GET", &path, Value::Null, ADMIN).await), first, "equal content, equal tag");
+    assert_eq!(on_condition(&server, "DELETE", &path, ("if-match", &first), Value::Null).await.status, 200);
+    // Of what is not there no condition is asked; what is hidden answers as missing.
+    for path in [&*path, "/v1/datasources/none/records/r"] {
+        let reply = on_condition(&server, "DELETE", path, ("if-match", &first), Value::Null).await;
+        assert_eq!(reply.status, 404, "{path}: {}", reply.text);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_writers_with_one_tag_one_wins() {
+    let (server, _) = Server::with_two_domains().await;
+    let path = format!("{RECORDS}/counter");
+    let mut tag = etag(&server.call("PUT", &path, json!({"n": 0, "body": "round 0"}), ADMIN).await);
+    for round in 1..=5 {
+        let send = |writer: usize| {
+            let body = json!({"n": round * 100 + writer, "body": format!("round {round} of writer {writer}")});
+            on_condition(&server, "PUT", &path, ("if-match", &tag), body)
+        };
+        let replies = futures::future::join_all((0..8).map(send)).await;
+        let won: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 200).collect();
+        assert_eq!((won.len(), replies.iter().filter(|reply| failed(reply)).count()), (1, 7));
+        let held = server.call("GET", &path, Value::Null, ADMIN).await;
+        assert_eq!((&held.text, etag(&held)), (&won[0].text, etag(won[0])));
+        tag = etag(&held);
+    }
+    let made = futures::future::join_all((0..8).map(|n| {
+        let path = format!("{RECORDS}/once");
+        let server = &server;
+        async move { on_condition(server, "PUT", &path, ("if-none-match", "*"), json!({"n": n})).await.status }
+    }));
+    let mut made = made.await;
+    made.sort_unstable();
+    assert_eq!(made, [201, 412, 412, 412, 412, 412, 412, 412]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_says_which_routes_obey_conditions() {
+    let server = Server::start().await;
+    let document = server.make("GET", "/openapi.json", Value::Null).await;
+    let headers = |path: &str, method: &str| -> Vec<String> {
+        let parameters = document["paths"][path][method]["parameters"].as_array().unwrap();
+        let of_header = parameters.iter().filter(|parameter| parameter["in"] == "header");
+        of_header.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let record = "/v1/datasources/{id}/records/{record}";
+    for path in [
+        "/v1/domains/{id}",
+        "/v1/datasources/{id}",
+        "/v1/users/{id}",
+        "/v1/groups/{id}",
+        "/v1/grants/{id}",
+        "/v1/keys/{id}",
+        record,
+    ] {
+        assert_eq!(headers(path, "get"), ["If-None-Match"], "{path}");
+        assert_eq!(headers(path, "delete"), ["If-Match"], "{path}");
+        let responses = &document["paths"][path];
+        assert!(
+            responses["get"]["responses"]["304"].is_object() && responses["delete"]["responses"]["412"].is_object()
+        );
+        assert!(responses["get"]["responses"]["200"]["headers"]["ETag"].is_object(), "{path}");
+        if path != record {
+            assert_eq!(headers(path, "patch"), ["If-Match"], "{path}");
+        }
+    }
+    assert_eq!(headers(record, "put"), ["If-Match", "If-None-Match"]);
+    assert_eq!(headers("/v1/domains", "get"), [""; 0]);
+    server.stop().await;
+}

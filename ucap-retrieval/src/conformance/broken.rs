@@ -14,6 +14,7 @@ use super::{Instance, Subject};
 use crate::analysis::TermGroup;
 use crate::backends::memory::MemoryBackend;
 use crate::bm25::Weights;
+use crate::content::Demand;
 use crate::datastore::{
     After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, Found, Original, OriginalStore, PageRequest,
     PageRow, PassageIndex, RecordStore, Scored, Write, Written,
@@ -51,11 +52,13 @@ pub enum Fault {
     ShowsTheLastPassage,
     /// A score is a little off.
     RoundsScores,
+    /// A write happens whatever it demands.
+    IgnoresDemands,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::CountsTheDead,
         Self::IgnoresWithdrawn,
         Self::DropsAcknowledged,
@@ -69,6 +72,7 @@ impl Fault {
         Self::Remembers,
         Self::ShowsTheLastPassage,
         Self::RoundsScores,
+        Self::IgnoresDemands,
     ];
 }
 
@@ -213,13 +217,22 @@ impl BrokenRoles {
                 graves.push(Write::Put { record, hash: *hash, passages: passages.clone() });
             }
         }
-        self.dead.records.write(context, permit, graves).await.map(drop)
+        self.dead.records.write(context, permit, graves, Vec::new()).await.map(drop)
     }
 }
 
 #[async_trait]
 impl RecordStore for BrokenRoles {
-    async fn write(&self, context: &RequestContext, permit: &Permit, mut writes: Vec<Write>) -> Result<Vec<Written>> {
+    async fn write(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        mut writes: Vec<Write>,
+        mut demands: Vec<Demand>,
+    ) -> Result<Vec<Written>> {
+        if self.fault == Fault::IgnoresDemands {
+            demands.clear();
+        }
         if self.fault == Fault::CountsTheDead {
             self.bury(context, permit, &writes).await?;
         }
@@ -229,7 +242,7 @@ impl RecordStore for BrokenRoles {
         if is_lossy {
             writes.pop();
         }
-        let mut written = self.store(context, permit).await?.records.write(context, permit, writes).await?;
+        let mut written = self.store(context, permit).await?.records.write(context, permit, writes, demands).await?;
         written.extend(is_lossy.then_some(Written::Created));
         Ok(written)
     }

@@ -2,13 +2,16 @@
 //!
 //! The ETag of an object of the catalog is `"<version>-<sealed>"`. What is sealed is the object's generation, so that the
 //! tag of a deleted object does not fit one that was made again under its name; the number itself would tell how much
-//! others change.
+//! others change. The ETag of a record is the hash of its content.
 
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, StatusCode};
 use ucap_authz::administration::Revision;
 use ucap_core::catalog::{ObjectKind, Stamp};
+use ucap_retrieval::content::{Condition, ContentHash};
 
 use crate::seal::Sealer;
 use crate::session::Session;
@@ -84,6 +87,25 @@ fn revision(sealer: &Sealer, kind: ObjectKind, tag: &Tag) -> Option<Revision> {
     let content = sealer.open(ETAG.as_str(), kind.as_str().as_bytes(), sealed)?;
     let generation = u64::from_le_bytes(*content.first_chunk()?);
     Some(Revision { generation, version: version.parse().ok()? })
+}
+
+/// The ETag of a record: the hash of its content, so that equal content has an equal tag wherever it is.
+pub(super) fn of_record(hash: &ContentHash) -> HeaderValue {
+    quoted(&URL_SAFE_NO_PAD.encode(hash))
+}
+
+/// What a request demands of the record that it changes. Tags of `If-Match` are compared strongly, the others weakly.
+pub(super) fn record_conditions(headers: &HeaderMap) -> Vec<Condition> {
+    let hash = |tag: &Tag| URL_SAFE_NO_PAD.decode(&tag.text).ok()?.try_into().ok();
+    let matches = named(headers, &IF_MATCH).map(|named| match named {
+        Named::Any => Condition::Present,
+        Named::Tags(tags) => Condition::OneOf(tags.iter().filter(|tag| !tag.weak).filter_map(hash).collect()),
+    });
+    let matches_none = named(headers, &IF_NONE_MATCH).map(|named| match named {
+        Named::Any => Condition::Absent,
+        Named::Tags(tags) => Condition::NoneOf(tags.iter().filter_map(hash).collect()),
+    });
+    matches.into_iter().chain(matches_none).collect()
 }
 
 /// 304 without a body, when `response` answers a GET whose `If-None-Match` names its ETag. Tags are compared weakly.

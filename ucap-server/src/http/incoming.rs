@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use ucap_authz::administration::Revision;
 use ucap_core::Error;
 use ucap_core::catalog::ObjectKind;
+use ucap_retrieval::content::Condition;
 
 use super::App;
 use super::answer::{Answer, list};
@@ -114,6 +115,11 @@ impl Incoming {
     /// The states of the object that `If-Match` allows; `None` is any.
     pub(super) fn if_match(&self, kind: ObjectKind) -> Option<Vec<Revision>> {
         etag::revisions(&self.app.platform().parts().sealer, kind, &self.parts.headers)
+    }
+
+    /// What `If-Match` and `If-None-Match` demand of a record.
+    pub(super) fn record_conditions(&self) -> Vec<Condition> {
+        etag::record_conditions(&self.parts.headers)
     }
 
     /// The body, as it comes.

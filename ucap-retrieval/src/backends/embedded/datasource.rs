@@ -21,6 +21,7 @@ use super::records::Records;
 use super::state::{State, VectorSpace, blocking};
 use crate::analysis::TermGroup;
 use crate::bm25::Weights;
+use crate::content::Demand;
 use crate::datastore::{
     Candidates, CollectionStatistics, Found, Original, OriginalStore, PageRequest, PageRow, PassageIndex, RecordStore,
     Scored, Write, Written, demand,
@@ -110,9 +111,9 @@ impl OpenDatasource {
         demand(permit, action, &self.datasource)
     }
 
-    async fn write_now(&self, writes: Vec<Write>) -> Result<Vec<Written>> {
+    async fn write_now(&self, writes: Vec<Write>, demands: Vec<Demand>) -> Result<Vec<Written>> {
         let _in_order = self.writing.lock().await;
-        let applied = self.records.write(writes).await?;
+        let applied = self.records.write(writes, &demands).await?;
         let state = Arc::clone(&self.state);
         let (written, waiting) = blocking(move || {
             let mut state = state.write();
@@ -188,11 +189,17 @@ pub(super) struct Roles(pub(super) Arc<OpenDatasource>);
 
 #[async_trait]
 impl RecordStore for Roles {
-    async fn write(&self, _context: &RequestContext, permit: &Permit, writes: Vec<Write>) -> Result<Vec<Written>> {
+    async fn write(
+        &self,
+        _context: &RequestContext,
+        permit: &Permit,
+        writes: Vec<Write>,
+        demands: Vec<Demand>,
+    ) -> Result<Vec<Written>> {
         self.0.demand(permit, Action::Write)?;
         // A caller that goes away must not stop a commit half way to the indexes.
         let open = Arc::clone(&self.0);
-        match tokio::spawn(async move { open.write_now(writes).await }).await {
+        match tokio::spawn(async move { open.write_now(writes, demands).await }).await {
             Ok(answer) => answer,
             Err(cause) => Err(Error::internal("a write ended early; see the log").with_source(cause)),
         }
