@@ -119,7 +119,7 @@ fn compiling(criterion: &mut Criterion, runtime: &Runtime, world: &World) {
     let snapshot = world.gate.catalog().snapshot();
     let mut group = criterion.benchmark_group(format!("scope over {} datasources", snapshot.all_datasources().len()));
     for (user, what) in [("ana", "compiled, 100 grants of all"), ("all", "compiled, every grant")] {
-        let caller = world.gate.describe(user);
+        let caller = world.gate.describe(&Subject::User(user.to_owned()));
         let now = SystemClock.now();
         group.bench_function(what, |b| {
             b.iter(|| {

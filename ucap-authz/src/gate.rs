@@ -9,7 +9,7 @@ use moka::sync::Cache;
 use time::OffsetDateTime;
 use ucap_core::catalog::{ApiKey, Catalog, KeyScope, KeySecret, Snapshot};
 use ucap_core::journal::{Durability, JournalStore, NewEntry};
-use ucap_core::{Clock, Error, ErrorKind, Principal, Redacted, RequestContext, Resource, Result};
+use ucap_core::{Clock, Error, ErrorKind, Principal, Redacted, RequestContext, Resource, Result, Subject};
 
 use crate::access::AccessRequest;
 use crate::authorizer::Authorizer;
@@ -298,15 +298,23 @@ impl Gate {
         Ok(decisions)
     }
 
-    /// A caller as the catalog describes them, for asking about somebody else; a user that does not exist holds what is
-    /// granted to its name and to everyone.
-    pub fn describe(&self, user: &str) -> Caller {
-        let snapshot = self.catalog.snapshot();
-        let held = snapshot.user(user);
-        Caller {
-            generation: held.map(|held| held.stamp.generation),
-            groups: held.map(|held| held.groups.clone()).unwrap_or_default(),
-            ..Caller::bare(Principal::User(user.to_owned()))
+    /// A caller as the catalog describes them, for asking about somebody else. A user that does not exist holds what is
+    /// granted to its name and to everyone. A group is described by somebody who is in that group and in no other, and
+    /// `public` by somebody who is in none: neither has a name that a grant could give anything to.
+    pub fn describe(&self, subject: &Subject) -> Caller {
+        let nameless = Caller::bare(Principal::User(String::new()));
+        match subject {
+            Subject::Public => nameless,
+            Subject::Group(group) => Caller { groups: BTreeSet::from([group.clone()]), ..nameless },
+            Subject::User(user) => {
+                let snapshot = self.catalog.snapshot();
+                let held = snapshot.user(user);
+                Caller {
+                    generation: held.map(|held| held.stamp.generation),
+                    groups: held.map(|held| held.groups.clone()).unwrap_or_default(),
+                    ..Caller::bare(Principal::User(user.clone()))
+                }
+            }
         }
     }
 

@@ -327,19 +327,44 @@ async fn an_authorizer_that_fails_is_never_an_allow() {
     }
 }
 
+async fn explained(platform: &Platform, subject: &Subject) -> Decision {
+    let request = AccessRequest { resource: Resource::datasource("ds"), action: Action::Read };
+    platform.gate.explain(&platform.context, &platform.gate.describe(subject), &[request]).await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn a_group_is_who_is_in_it_alone() {
+    let platform = Platform::furnished().await;
+    let of = |text: &str| Subject::parse(text).unwrap();
+    let allowed = async |subject: &str| explained(&platform, &of(subject)).await.allowed;
+    platform.grant("user:ana", "datasource:ds", &["read"]).await;
+    assert!(allowed("user:ana").await);
+    assert!(!allowed("group:team").await && !allowed("group:idp/team").await && !allowed("public").await);
+    platform.grant("group:team", "datasource:ds", &["read"]).await;
+    platform.grant("group:idp/team", "datasource:ds", &["read"]).await;
+    assert!(allowed("group:team").await && allowed("group:idp/team").await);
+    assert!(!allowed("group:other").await && !allowed("public").await);
+    platform.grant("public", "domain:d", &["read"]).await;
+    assert!(allowed("group:other").await && allowed("public").await);
+    let decision = explained(&platform, &of("group:other")).await;
+    assert!(matches!(&decision.reasons[..], [crate::Reason::Grant { subject: Subject::Public, .. }]), "{decision:?}");
+    // Somebody in no more than a group is nobody: such a caller is never let in.
+    for subject in ["group:team", "public"] {
+        let described = platform.gate.describe(&of(subject));
+        assert_eq!(shown(platform.gate.scope(&platform.context, &described).await).0, ErrorKind::Unauthenticated);
+    }
+}
+
 #[tokio::test]
 async fn what_is_asked_about_somebody_else_needs_no_such_user() {
     let platform = Platform::furnished().await;
     platform.grant("user:nobody", "domain:d", &["read"]).await;
-    let ask = async |user: &str| {
-        let request = AccessRequest { resource: Resource::datasource("ds"), action: Action::Read };
-        platform.gate.explain(&platform.context, &platform.gate.describe(user), &[request]).await.unwrap().remove(0)
-    };
+    let ask = async |user: &str| explained(&platform, &Subject::User(user.into())).await;
     let decision = ask("nobody").await;
     assert!(decision.allowed);
     let [crate::Reason::Grant { subject, resource, .. }] = &decision.reasons[..] else { panic!("{decision:?}") };
     assert_eq!((subject, resource), (&Subject::User("nobody".into()), &Resource::domain("d")));
     assert_eq!(ask("stranger").await, Decision { allowed: false, reasons: vec![] });
-    let described = platform.gate.describe("nobody");
+    let described = platform.gate.describe(&Subject::User("nobody".into()));
     assert_eq!(shown(platform.gate.scope(&platform.context, &described).await).0, ErrorKind::Unauthenticated);
 }

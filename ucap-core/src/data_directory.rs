@@ -255,8 +255,11 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     sync_directory(to)
 }
 
-/// Creates `path` and what is above it, for the owner alone.
-pub(crate) fn create_private(path: &Path) -> io::Result<()> {
+/// Creates the directory `path` and what is above it, for the owner alone.
+///
+/// # Errors
+/// The system's.
+pub fn create_private(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -264,8 +267,8 @@ pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Files that are created are for their owner alone.
-pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+/// Makes files that are created with `options` their owner's alone.
+pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options

@@ -17,6 +17,7 @@ use ucap_core::{Action, Error, ErrorKind, RequestContext, Result};
 
 use crate::analysis::TermGroup;
 use crate::bm25::Weights;
+use crate::content::{ContentHash, Demand};
 use crate::filter::{Affects, Predicate};
 use crate::hit::DatasourceStats;
 use crate::query::{SortKey, Withdrawn};
@@ -265,17 +266,30 @@ pub struct Found {
 #[async_trait]
 pub trait RecordStore: Debug + Send + Sync + 'static {
     /// Makes `writes` last, all or none, in order; one id at most once. It answers when they would survive a power loss
-    /// and every leg of a search finds them (or no longer does).
+    /// and every leg of a search finds them (or no longer does). `demands` are looked at first, while no other write
+    /// can come between.
     ///
     /// # Errors
-    /// `PermissionDenied` without write; `Unavailable` when nothing was written.
-    async fn write(&self, context: &RequestContext, permit: &Permit, writes: Vec<Write>) -> Result<Vec<Written>>;
+    /// `PermissionDenied` without write; `PreconditionFailed` when a demand is not met, or `Unavailable`: then nothing
+    /// was written.
+    async fn write(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        writes: Vec<Write>,
+        demands: Vec<Demand>,
+    ) -> Result<Vec<Written>>;
 
     /// The content hashes of these ids, in order; `None` where there is no record.
     ///
     /// # Errors
     /// `PermissionDenied` without write; `Unavailable`.
-    async fn hashes(&self, context: &RequestContext, permit: &Permit, ids: &[String]) -> Result<Vec<Option<[u8; 32]>>>;
+    async fn hashes(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        ids: &[String],
+    ) -> Result<Vec<Option<ContentHash>>>;
 
     /// The rows that satisfy `predicate`.
     ///

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::content::{ContentHash, content_hash};
+
 /// What a search found.
 #[derive(Debug, Serialize)]
 pub struct SearchAnswer {
@@ -92,6 +94,13 @@ pub struct RecordAnswer {
     pub fields: Box<RawValue>,
     /// As it was ingested.
     pub original: Box<RawValue>,
+}
+
+impl RecordAnswer {
+    /// The hash of its content: its ETag.
+    pub fn content_hash(&self) -> ContentHash {
+        content_hash(&self.original)
+    }
 }
 
 /// What an ingest did.

@@ -32,6 +32,7 @@ pub mod backends;
 pub mod bm25;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod content;
 mod cursor;
 pub mod datastore;
 mod dot_product;

@@ -77,10 +77,12 @@ async fn hidden_and_missing_are_told_alike() {
         errors.push(retriever.get(context, &scope, name, "a").await.unwrap_err());
         errors.push(retriever.stats(context, &scope, name).await.unwrap_err());
         errors.push(retriever.ingest(context, &scope, name).await.unwrap_err());
-        errors.push(retriever.put(context, &scope, name, "a", PutBody::Json(b"not json".to_vec())).await.unwrap_err());
+        errors.push(
+            retriever.put(context, &scope, name, "a", PutBody::Json(b"not json".to_vec()), vec![]).await.unwrap_err(),
+        );
         errors
             .push(retriever.delete_records(context, &scope, name, Selection::Ids(vec!["a".into()])).await.unwrap_err());
-        errors.push(retriever.delete_record(context, &scope, name, "a").await.unwrap_err());
+        errors.push(retriever.delete_record(context, &scope, name, "a", vec![]).await.unwrap_err());
         assert!(errors.iter().all(|error| error.kind() == ErrorKind::NotFound), "{errors:?}");
         seen.push(errors.iter().map(|error| told(error, name)).collect::<Vec<_>>());
     }

@@ -26,6 +26,7 @@ mod denials;
 #[cfg(feature = "cli")]
 mod descriptors;
 pub mod platform;
+mod seal;
 pub mod session;
 
 #[cfg(feature = "cli")]

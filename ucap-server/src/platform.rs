@@ -20,6 +20,7 @@ use ucap_retrieval::backends::embedded::{EmbeddedBackend, EmbeddedOptions};
 use ucap_retrieval::retriever::{Retriever, RetrieverOptions};
 
 use crate::denials::{Admission, AnonymousDenials};
+use crate::seal::Sealer;
 use crate::session::Session;
 
 /// The user whom the first start makes an administrator.
@@ -114,8 +115,8 @@ pub(crate) struct Parts {
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Keeps those without a credential from filling the journal.
     anonymous: AnonymousDenials,
-    /// Seals the cursors of the audit list.
-    pub(crate) cursor_key: Redacted<[u8; 32]>,
+    /// Seals the cursors of lists, and ETags.
+    pub(crate) sealer: Sealer,
     local: Option<Arc<LocalEmbedder>>,
     /// Dropped last: it holds the lock.
     directory: DataDirectory,
@@ -174,6 +175,7 @@ impl Platform {
         let catalog = Catalog::open(Arc::new(store), Arc::clone(&journal), Arc::clone(&clock), guard).await?;
         let peppers = peppers(&directory, &*entropy)?;
         let cursor_key = Redacted::new(cursor_key(&directory, &*entropy)?);
+        let sealer = Sealer::new(&cursor_key);
         let gate =
             Arc::new(Gate::new(Arc::new(catalog), Arc::new(GrantAuthorizer), Arc::clone(&journal), clock, peppers));
 
@@ -191,12 +193,7 @@ impl Platform {
         let backend = EmbeddedBackend::open(directory.sub("datasources")?, embedded)?;
         // A deletion that a crash cut short is finished before anybody asks.
         backend.sweep(gate.catalog().snapshot().datasources().map(|datasource| &**datasource)).await?;
-        let retriever = Retriever::new(RetrieverOptions {
-            gate: Arc::clone(&gate),
-            backend,
-            embedder,
-            cursor_key: cursor_key.clone(),
-        });
+        let retriever = Retriever::new(RetrieverOptions { gate: Arc::clone(&gate), backend, embedder, cursor_key });
         let retriever = Arc::new(retriever);
         let parts = Parts {
             gate,
@@ -206,7 +203,7 @@ impl Platform {
             journal,
             entropy,
             anonymous: AnonymousDenials::default(),
-            cursor_key,
+            sealer,
             local,
             directory,
         };

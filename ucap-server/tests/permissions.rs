@@ -238,3 +238,65 @@ async fn models_are_listed_and_called_by_right() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_ask_about_groups_and_everybody() {
+    let (server, ana) = Server::with_two_domains().await;
+    let chief = server.user("chief").await;
+    server.grant("user:chief", "domain:open", &["admin"]).await;
+    let grant = server.grant("group:team", "domain:open", &["read"]).await;
+    server.grant("group:idp/staff", "datasource:open-notes", &["write"]).await;
+    let ask = async |key: &str, subject: &str, resource: &str, action: &str| {
+        let question = json!({"subject": subject, "resource": resource, "action": action});
+        let check = server.call("POST", "/v1/permissions/check", question.clone(), key).await;
+        let explain = server.call("POST", "/v1/permissions/explain", question, key).await;
+        assert_eq!(check.status, explain.status);
+        if check.status == 200 {
+            assert_eq!(check.json()["allowed"], explain.json()["allowed"]);
+        }
+        explain
+    };
+    for key in [ADMIN, &chief] {
+        for (subject, action, allowed) in [
+            ("group:team", "read", true),
+            ("group:team", "write", false),
+            ("group:idp/staff", "write", true),
+            ("group:other", "read", false),
+            ("public", "read", false),
+        ] {
+            let answer = ask(key, subject, "datasource:open-notes", action).await;
+            assert_eq!((answer.status, &answer.json()["allowed"]), (200, &json!(allowed)), "{subject} {action}");
+        }
+    }
+    let why = ask(&chief, "group:team", "datasource:open-notes", "read").await.json();
+    assert_eq!(
+        why["reasons"],
+        json!([{"kind": "grant", "id": grant, "effect": "allow", "subject": "group:team", "resource": "domain:open"}])
+    );
+    // What is public is everybody's; a deny for the group takes it from its members.
+    server.make("PATCH", "/v1/domains/open", json!({"public": true})).await;
+    for subject in ["public", "group:other"] {
+        let answer = ask(&chief, subject, "datasource:open-notes", "read").await.json();
+        assert_eq!(
+            answer,
+            json!({"allowed": true, "reasons": [{"kind": "public_domain", "domain": "open"}]}),
+            "{subject}"
+        );
+    }
+    let deny = json!({"subject": "group:other", "resource": "domain:open", "actions": ["read"], "effect": "deny"});
+    server.make("POST", "/v1/grants", deny).await;
+    assert_eq!(ask(&chief, "group:other", "datasource:open-notes", "read").await.json()["allowed"], false);
+    // Only administrators of the resource are told; hidden answers as missing.
+    for subject in ["group:team", "public"] {
+        assert_eq!(ask(&ana, subject, "datasource:open-notes", "read").await.code(), "permission_denied");
+        let [hidden, missing] = ["secret-notes", "nosuch-notes"].map(|name| (name, format!("datasource:{name}")));
+        let mut told = Vec::new();
+        for (name, resource) in [hidden, missing] {
+            let answer = ask(&chief, subject, &resource, "read").await;
+            told.push((answer.status, answer.text.replace(name, "NAME")));
+        }
+        assert_eq!((told[0].0, &told[0]), (404, &told[1]));
+    }
+    assert_eq!(ask(ADMIN, "everybody", "datasource:open-notes", "read").await.status, 400);
+    server.stop().await;
+}

@@ -135,30 +135,6 @@ async fn errors_have_one_shape() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn objects_have_versions() {
-    let server = Server::start().await;
-    let made = server.call("POST", "/v1/domains", json!({"id": "d", "title": "one"}), ADMIN).await;
-    assert_eq!((made.status, made.headers["etag"].to_str().unwrap()), (201, "\"1\""));
-    assert_eq!(server.call("POST", "/v1/domains", json!({"id": "d", "title": "one"}), ADMIN).await.status, 200);
-    let patch = |tag: &str, title: &str| {
-        server.request("PATCH", "/v1/domains/d", ADMIN).header("if-match", tag).json(&json!({"title": title}))
-    };
-    let changed = server.send(patch("\"1\"", "two")).await;
-    assert_eq!(
-        (changed.status, changed.json()["version"].as_u64(), changed.headers["etag"].to_str().unwrap()),
-        (200, Some(2), "\"2\"")
-    );
-    for tag in ["\"1\"", "1", "W/\"2\"", "\"x\""] {
-        let reply = server.send(patch(tag, "three")).await;
-        assert_eq!((reply.status, &*reply.code()), (412, "precondition_failed"), "{tag}");
-    }
-    assert_eq!(server.send(patch("*", "three")).await.status, 200);
-    let gone = server.call("DELETE", "/v1/domains/d", Value::Null, ADMIN).await;
-    assert_eq!(gone.json(), json!({"id": "d", "deleted": true}));
-    server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn fields_are_added_and_never_change_their_type() {
     let (server, _) = Server::with_two_domains().await;
     let patch =

@@ -6,7 +6,9 @@ use ucap_core::catalog::{Change, Datasource, Object, ObjectKind, Snapshot};
 use ucap_core::identity::is_id;
 use ucap_core::{Action, Error, RequestContext, Resource, Result};
 
-use super::{Administration, Created, ID_RULE, already_exists, bad_id, check_match, check_title, forget_resources};
+use super::{
+    Administration, Created, ID_RULE, Revision, already_exists, bad_id, check_match, check_title, forget_resources,
+};
 use crate::scope::{Scope, describe};
 
 /// A datasource to be.
@@ -94,7 +96,7 @@ impl Administration {
         scope: &Scope,
         id: &str,
         patch: DatasourcePatch,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<Datasource> {
         scope.demand(&Resource::datasource(id), Action::Admin)?;
         if let Some(domain) = &patch.domain {
@@ -103,7 +105,7 @@ impl Administration {
         patch.title.as_deref().map_or(Ok(()), check_title)?;
         self.change(context, scope.principal(), &format!("datasource:{id}"), |planning| {
             let held = datasource_of(scope, planning.snapshot, id)?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             let mut datasource = Datasource::clone(held);
             datasource.title = patch.title.unwrap_or(datasource.title);
             datasource.domain = patch.domain.unwrap_or(datasource.domain);
@@ -132,12 +134,12 @@ impl Administration {
         context: &RequestContext,
         scope: &Scope,
         id: &str,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<Arc<Datasource>> {
         scope.demand(&Resource::datasource(id), Action::Admin)?;
         self.change(context, scope.principal(), &format!("datasource:{id}"), |planning| {
             let held = datasource_of(scope, planning.snapshot, id)?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             let mut changes =
                 forget_resources(planning.snapshot, &[Resource::datasource(id)], |stamp| planning.next_version(stamp));
             changes.push(Change::Delete(ObjectKind::Datasource, id.to_owned()));

@@ -6,7 +6,9 @@ use ucap_core::catalog::{Change, Datasource, Domain, Object, ObjectKind, Snapsho
 use ucap_core::identity::is_id;
 use ucap_core::{Action, Error, ErrorKind, RequestContext, Resource, Result};
 
-use super::{Administration, Created, ID_RULE, already_exists, bad_id, check_match, check_title, forget_resources};
+use super::{
+    Administration, Created, ID_RULE, Revision, already_exists, bad_id, check_match, check_title, forget_resources,
+};
 use crate::scope::{Scope, describe};
 
 /// What changes of a domain; `None` stays.
@@ -62,13 +64,13 @@ impl Administration {
         scope: &Scope,
         id: &str,
         patch: DomainPatch,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<Domain> {
         scope.demand(&Resource::domain(id), Action::Admin)?;
         patch.title.as_deref().map_or(Ok(()), check_title)?;
         self.change(context, scope.principal(), &format!("domain:{id}"), |planning| {
             let held = domain_of(scope, planning.snapshot, id)?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             let mut domain = Domain::clone(held);
             domain.title = patch.title.unwrap_or(domain.title);
             domain.public = patch.public.unwrap_or(domain.public);
@@ -92,13 +94,13 @@ impl Administration {
         scope: &Scope,
         id: &str,
         cascade: bool,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<Vec<Arc<Datasource>>> {
         scope.demand(&Resource::domain(id), Action::Admin)?;
         self.change(context, scope.principal(), &format!("domain:{id}"), |planning| {
             let snapshot = planning.snapshot;
             let held = domain_of(scope, snapshot, id)?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             let members: Vec<Arc<Datasource>> = snapshot
                 .members(id)
                 .into_iter()

@@ -6,7 +6,7 @@ use ucap_core::{
     Action, ActionSet, Error, ErrorKind, RequestContext, Resource, ResourceKind, Result, Subject, mint_id,
 };
 
-use super::{Administration, Created, check_match, in_utc};
+use super::{Administration, Created, Revision, check_match, in_utc};
 use crate::scope::{Scope, denied, describe};
 
 /// A grant to be.
@@ -66,13 +66,13 @@ impl Administration {
         scope: &Scope,
         id: &str,
         expires_at: Option<Option<OffsetDateTime>>,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<Grant> {
         let held = self.administered_grant(scope, id)?;
         let expires_at = expires_at.map(in_utc).transpose()?;
         self.change(context, scope.principal(), &held.resource.to_string(), |planning| {
             let held = planning.snapshot.grant(id).ok_or_else(|| Error::not_found(format!("grant `{id}`")))?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             let Some(expires_at) = expires_at.filter(|end| *end != held.expires_at) else {
                 return Ok((vec![], Grant::clone(held)));
             };
@@ -98,12 +98,12 @@ impl Administration {
         context: &RequestContext,
         scope: &Scope,
         id: &str,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<()> {
         let held = self.administered_grant(scope, id)?;
         self.change(context, scope.principal(), &held.resource.to_string(), |planning| {
             let held = planning.snapshot.grant(id).ok_or_else(|| Error::not_found(format!("grant `{id}`")))?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             Ok((vec![Change::Delete(ObjectKind::Grant, id.to_owned())], ()))
         })
         .await

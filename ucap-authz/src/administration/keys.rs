@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use ucap_core::catalog::{ApiKey, Change, KeyScope, KeySecret, Object, ObjectKind, User};
 use ucap_core::{Action, Error, Principal, RequestContext, Resource, Result, Subject, mint_id};
 
-use super::{Administration, check_match, check_title, in_utc};
+use super::{Administration, Revision, check_match, check_title, in_utc};
 use crate::gate::BOOTSTRAP_KEY;
 use crate::identity::api_key::KeyText;
 use crate::scope::Scope;
@@ -116,14 +116,14 @@ impl Administration {
         id: &str,
         name: Option<String>,
         expires_at: Option<Option<OffsetDateTime>>,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<ApiKey> {
         scope.demand_platform_admin()?;
         name.as_deref().map_or(Ok(()), check_title).map_err(|error| error.with_param("name"))?;
         let expires_at = expires_at.map(in_utc).transpose()?;
         self.change(context, scope.principal(), &format!("key:{id}"), |planning| {
             let held = planning.snapshot.key(id).ok_or_else(|| Error::not_found(format!("key `{id}`")))?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             let mut key = ApiKey::clone(held);
             key.name = name.unwrap_or(key.name);
             key.expires_at = expires_at.unwrap_or(key.expires_at);
@@ -145,12 +145,12 @@ impl Administration {
         context: &RequestContext,
         scope: &Scope,
         id: &str,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<()> {
         scope.demand_platform_admin()?;
         self.change(context, scope.principal(), &format!("key:{id}"), |planning| {
             let held = planning.snapshot.key(id).ok_or_else(|| Error::not_found(format!("key `{id}`")))?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             Ok((vec![Change::Delete(ObjectKind::ApiKey, id.to_owned())], ()))
         })
         .await

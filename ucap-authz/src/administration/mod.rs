@@ -52,6 +52,23 @@ pub enum Created<T> {
     Unchanged(T),
 }
 
+/// One state of one object: what a change may demand to begin from. An object that was deleted and made again under the
+/// same name has another generation, so nothing that was read before fits it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revision {
+    /// [`Stamp::generation`].
+    pub generation: u64,
+    /// [`Stamp::version`].
+    pub version: u64,
+}
+
+impl Revision {
+    /// The state that an object is in.
+    pub fn of(stamp: Stamp) -> Self {
+        Self { generation: stamp.generation, version: stamp.version }
+    }
+}
+
 impl<T> Created<T> {
     /// The object.
     pub fn into_inner(self) -> T {
@@ -119,14 +136,12 @@ fn in_utc(moment: Option<OffsetDateTime>) -> Result<Option<OffsetDateTime>> {
     utc.map(Some).ok_or_else(|| Error::invalid("expires_at", "expires_at lies outside the years 0000 to 9999 (UTC)"))
 }
 
-fn check_match(expected: Option<u64>, held: Stamp) -> Result<()> {
-    match expected {
-        Some(version) if version != held.version => Err(Error::new(
-            ErrorKind::PreconditionFailed,
-            format!("the object is at version {}, not {version}; read it again", held.version),
-        )),
-        _ => Ok(()),
+/// `None` demands nothing; an empty list nobody satisfies.
+fn check_match(expected: Option<&[Revision]>, held: Stamp) -> Result<()> {
+    if expected.is_none_or(|expected| expected.contains(&Revision::of(held))) {
+        return Ok(());
     }
+    Err(Error::new(ErrorKind::PreconditionFailed, "the object has changed, or is another one by now; read it again"))
 }
 
 /// Deletes every grant on one of `resources`, and takes them out of the scopes of keys: whoever gets the same name later

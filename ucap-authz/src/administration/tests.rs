@@ -183,31 +183,52 @@ async fn the_same_post_again_is_no_change_and_another_conflicts() {
 }
 
 #[tokio::test]
-async fn if_match_names_the_version() {
+async fn if_match_names_the_revision() {
     let platform = Platform::furnished().await;
     let (made, context) = (&platform.administration, &platform.context);
     let grant = platform.grant("user:ana", "domain:d", &["read"]).await;
     let (key, _) = platform.key("ana", None).await;
     let admin = platform.admin().await;
     let title = |text: &str| DomainPatch { title: Some(text.into()), ..DomainPatch::default() };
-    assert_eq!(made.change_domain(context, &admin, "d", title("1"), Some(1)).await.unwrap().stamp.version, 2);
-    assert_eq!(made.change_domain(context, &admin, "d", title("1"), Some(2)).await.unwrap().stamp.version, 2);
+    let first = Revision::of(admin.snapshot().domain("d").unwrap().stamp);
+    let second = Revision { version: 2, ..first };
+    let changed = made.change_domain(context, &admin, "d", title("1"), Some(vec![first])).await.unwrap();
+    assert_eq!(Revision::of(changed.stamp), second);
+    let same = made.change_domain(context, &admin, "d", title("1"), Some(vec![first, second])).await.unwrap();
+    assert_eq!(same.stamp.version, 2);
     let later = Some(Some(platform.clock.now()));
+    let another = || Some(vec![Revision { version: 7, ..first }]);
     let failed = [
-        shown(made.change_domain(context, &admin, "d", title("2"), Some(1)).await),
-        shown(made.delete_domain(context, &admin, "d", true, Some(1)).await),
-        shown(made.change_datasource(context, &admin, "ds", DatasourcePatch::default(), Some(7)).await),
-        shown(made.delete_datasource(context, &admin, "ds", Some(7)).await),
-        shown(made.change_user(context, &admin, "ana", None, Some(7)).await),
-        shown(made.delete_user(context, &admin, "ana", Some(7)).await),
-        shown(made.change_group(context, &admin, "team", None, Some(7)).await),
-        shown(made.delete_group(context, &admin, "team", Some(7)).await),
-        shown(made.change_grant(context, &admin, &grant.id, later, Some(7)).await),
-        shown(made.delete_grant(context, &admin, &grant.id, Some(7)).await),
-        shown(made.change_key(context, &admin, &key, None, None, Some(7)).await),
-        shown(made.delete_key(context, &admin, &key, Some(7)).await),
+        shown(made.change_domain(context, &admin, "d", title("2"), Some(vec![first])).await),
+        shown(made.change_domain(context, &admin, "d", title("2"), Some(vec![])).await),
+        shown(made.delete_domain(context, &admin, "d", true, Some(vec![first])).await),
+        shown(made.change_datasource(context, &admin, "ds", DatasourcePatch::default(), another()).await),
+        shown(made.delete_datasource(context, &admin, "ds", another()).await),
+        shown(made.change_user(context, &admin, "ana", None, another()).await),
+        shown(made.delete_user(context, &admin, "ana", another()).await),
+        shown(made.change_group(context, &admin, "team", None, another()).await),
+        shown(made.delete_group(context, &admin, "team", another()).await),
+        shown(made.change_grant(context, &admin, &grant.id, later, another()).await),
+        shown(made.delete_grant(context, &admin, &grant.id, another()).await),
+        shown(made.change_key(context, &admin, &key, None, None, another()).await),
+        shown(made.delete_key(context, &admin, &key, another()).await),
     ];
     assert!(failed.iter().all(|shown| shown.0 == ErrorKind::PreconditionFailed), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_is_used_again_has_no_old_revision() {
+    let platform = Platform::furnished().await;
+    let (made, context) = (&platform.administration, &platform.context);
+    let admin = platform.admin().await;
+    let old = Revision::of(admin.snapshot().domain("d").unwrap().stamp);
+    made.delete_domain(context, &admin, "d", true, Some(vec![old])).await.unwrap();
+    let again = made.create_domain(context, &admin, "d", "again", false).await.unwrap().into_inner();
+    assert_eq!(again.stamp.version, old.version);
+    let admin = platform.admin().await;
+    let refused = shown(made.delete_domain(context, &admin, "d", true, Some(vec![old])).await);
+    assert_eq!(refused.0, ErrorKind::PreconditionFailed);
+    made.delete_domain(context, &admin, "d", true, Some(vec![Revision::of(again.stamp)])).await.unwrap();
 }
 
 #[tokio::test]

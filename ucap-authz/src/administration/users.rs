@@ -7,7 +7,8 @@ use ucap_core::identity::{is_id, is_user_id};
 use ucap_core::{Error, RequestContext, Result, Subject};
 
 use super::{
-    Administration, Created, ID_RULE, USER_ID_RULE, already_exists, bad_id, check_match, check_title, forget_subject,
+    Administration, Created, ID_RULE, Revision, USER_ID_RULE, already_exists, bad_id, check_match, check_title,
+    forget_subject,
 };
 use crate::scope::Scope;
 
@@ -58,13 +59,13 @@ impl Administration {
         scope: &Scope,
         id: &str,
         groups: Option<BTreeSet<String>>,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<User> {
         scope.demand_platform_admin()?;
         groups.as_ref().map_or(Ok(()), check_groups)?;
         self.change(context, scope.principal(), &format!("user:{id}"), |planning| {
             let held = planning.snapshot.user(id).ok_or_else(|| Error::not_found(format!("user `{id}`")))?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             let Some(groups) = groups.filter(|groups| *groups != held.groups) else {
                 return Ok((vec![], User::clone(held)));
             };
@@ -85,13 +86,13 @@ impl Administration {
         context: &RequestContext,
         scope: &Scope,
         id: &str,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<()> {
         scope.demand_platform_admin()?;
         self.change(context, scope.principal(), &format!("user:{id}"), |planning| {
             let snapshot = planning.snapshot;
             let held = snapshot.user(id).ok_or_else(|| Error::not_found(format!("user `{id}`")))?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             let mut changes = forget_subject(snapshot, &Subject::User(id.to_owned()));
             changes.extend(snapshot.keys_of(id).map(|key| Change::Delete(ObjectKind::ApiKey, key.id.clone())));
             changes.push(Change::Delete(ObjectKind::User, id.to_owned()));
@@ -141,13 +142,13 @@ impl Administration {
         scope: &Scope,
         id: &str,
         title: Option<String>,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<Group> {
         scope.demand_platform_admin()?;
         title.as_deref().map_or(Ok(()), check_title)?;
         self.change(context, scope.principal(), &format!("group:{id}"), |planning| {
             let held = planning.snapshot.group(id).ok_or_else(|| Error::not_found(format!("group `{id}`")))?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             let Some(title) = title.filter(|title| *title != held.title) else {
                 return Ok((vec![], Group::clone(held)));
             };
@@ -166,13 +167,13 @@ impl Administration {
         context: &RequestContext,
         scope: &Scope,
         id: &str,
-        if_match: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<()> {
         scope.demand_platform_admin()?;
         self.change(context, scope.principal(), &format!("group:{id}"), |planning| {
             let snapshot = planning.snapshot;
             let held = snapshot.group(id).ok_or_else(|| Error::not_found(format!("group `{id}`")))?;
-            check_match(if_match, held.stamp)?;
+            check_match(if_match.as_deref(), held.stamp)?;
             let mut changes = forget_subject(snapshot, &Subject::Group(id.to_owned()));
             for user in snapshot.users_in(id).filter_map(|user| snapshot.user(user)) {
                 let mut left = User::clone(user);

@@ -14,6 +14,7 @@ use super::{Instance, Subject};
 use crate::analysis::TermGroup;
 use crate::backends::memory::MemoryBackend;
 use crate::bm25::Weights;
+use crate::content::Demand;
 use crate::datastore::{
     After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, Found, Original, OriginalStore, PageRequest,
     PageRow, PassageIndex, Pause, RecordStore, Scored, Watch, Write, Written,
@@ -55,11 +56,13 @@ pub enum Fault {
     NoticesNothing,
     /// Writes take effect during a pause.
     PausesNothing,
+    /// A write happens whatever it demands.
+    IgnoresDemands,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::CountsTheDead,
         Self::IgnoresWithdrawn,
         Self::DropsAcknowledged,
@@ -75,6 +78,7 @@ impl Fault {
         Self::RoundsScores,
         Self::NoticesNothing,
         Self::PausesNothing,
+        Self::IgnoresDemands,
     ];
 }
 
@@ -233,13 +237,22 @@ impl BrokenRoles {
                 graves.push(Write::Put { record, hash: *hash, passages: passages.clone() });
             }
         }
-        self.dead.records.write(context, permit, graves).await.map(drop)
+        self.dead.records.write(context, permit, graves, Vec::new()).await.map(drop)
     }
 }
 
 #[async_trait]
 impl RecordStore for BrokenRoles {
-    async fn write(&self, context: &RequestContext, permit: &Permit, mut writes: Vec<Write>) -> Result<Vec<Written>> {
+    async fn write(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        mut writes: Vec<Write>,
+        mut demands: Vec<Demand>,
+    ) -> Result<Vec<Written>> {
+        if self.fault == Fault::IgnoresDemands {
+            demands.clear();
+        }
         if self.fault == Fault::CountsTheDead {
             self.bury(context, permit, &writes).await?;
         }
@@ -249,7 +262,7 @@ impl RecordStore for BrokenRoles {
         if is_lossy {
             writes.pop();
         }
-        let mut written = self.store(context, permit).await?.records.write(context, permit, writes).await?;
+        let mut written = self.store(context, permit).await?.records.write(context, permit, writes, demands).await?;
         written.extend(is_lossy.then_some(Written::Created));
         Ok(written)
     }

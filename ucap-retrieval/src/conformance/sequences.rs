@@ -133,7 +133,7 @@ async fn put(world: &World, reference: &World, random: &mut Random, name: &str) 
     for world in [world, reference] {
         let admin = world.admin().await?;
         let body = PutBody::Json(record.to_string().into_bytes());
-        answers.push(shown(world.retriever().put(world.context(), &admin, name, &id, body).await));
+        answers.push(shown(world.retriever().put(world.context(), &admin, name, &id, body, Vec::new()).await));
     }
     expect_same(format!("put into {name} of {record}"), &answers[0], &answers[1])
 }

@@ -10,6 +10,7 @@ use ucap_core::{Action, RequestContext, Result};
 use super::embedder::WordEmbedder;
 use crate::analysis::{analyze_document, analyze_query};
 use crate::bm25::Weights;
+use crate::content::Demand;
 use crate::datastore::{
     After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, Headline, NewPassage, PageRequest, PageRow,
     Scored, Write, Written,
@@ -84,7 +85,15 @@ impl Store {
     /// # Errors
     /// What the store says.
     pub async fn write(&self, writes: Vec<Write>) -> Result<Vec<Written>> {
-        self.roles.records.write(&self.context, &self.write, writes).await
+        self.write_if(writes, Vec::new()).await
+    }
+
+    /// Writes steps if demands are met.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn write_if(&self, writes: Vec<Write>, demands: Vec<Demand>) -> Result<Vec<Written>> {
+        self.roles.records.write(&self.context, &self.write, writes, demands).await
     }
 
     /// Puts records in one write.

@@ -1,9 +1,10 @@
 //! Deleting records: gone from every mode before the answer.
 
 use ucap_authz::Scope;
-use ucap_core::{Action, Error, RequestContext, Result};
+use ucap_core::{Action, Error, ErrorKind, RequestContext, Result};
 
 use super::{DELETED, Retriever};
+use crate::content::{Condition, Demand};
 use crate::datastore::{After, PageRequest, Write, Written};
 use crate::filter::{Filter, Predicate, resolve};
 use crate::hit::DeleteReport;
@@ -48,7 +49,7 @@ impl Retriever {
                 let ids: Vec<String> = ids.into_iter().filter(|id| seen.insert(id.clone())).collect();
                 for part in ids.chunks(DELETED_AT_ONCE) {
                     let writes = part.iter().cloned().map(Write::Delete).collect();
-                    let written = store.records.write(context, &permit, writes).await?;
+                    let written = store.records.write(context, &permit, writes, Vec::new()).await?;
                     for (id, written) in part.iter().zip(written) {
                         match written {
                             Written::Deleted => report.deleted += 1,
@@ -77,7 +78,7 @@ impl Retriever {
                         break;
                     }
                     let writes = page.into_iter().map(|row| Write::Delete(row.id)).collect();
-                    let written = store.records.write(context, &permit, writes).await?;
+                    let written = store.records.write(context, &permit, writes, Vec::new()).await?;
                     report.deleted += written.iter().filter(|written| **written == Written::Deleted).count() as u64;
                     context.check()?;
                 }
@@ -88,22 +89,36 @@ impl Retriever {
         Ok(report)
     }
 
-    /// Deletes one record.
+    /// Deletes one record, if all `conditions` hold of it.
     ///
     /// # Errors
-    /// `NotFound` when datasource or record are missing; else as [`Retriever::delete_records`].
+    /// `NotFound` when datasource or record are missing; `PreconditionFailed` when a condition does not hold; else as
+    /// [`Retriever::delete_records`].
     pub async fn delete_record(
         &self,
         context: &RequestContext,
         scope: &Scope,
         datasource: &str,
         id: &str,
+        conditions: Vec<Condition>,
     ) -> Result<()> {
-        let report = self.delete_records(context, scope, datasource, Selection::Ids(vec![id.to_owned()])).await?;
-        if report.deleted == 0 {
+        let (permit, store) = self.open(context, scope, datasource, Action::Write).await?;
+        let demands = conditions.into_iter().map(|condition| Demand { id: id.to_owned(), condition }).collect();
+        let written = store.records.write(context, &permit, vec![Write::Delete(id.to_owned())], demands).await;
+        let missing = match &written {
+            Ok(written) => written.first() != Some(&Written::Deleted),
+            // Of what is not there no condition is asked.
+            Err(error) if error.kind() == ErrorKind::PreconditionFailed => {
+                store.records.hashes(context, &permit, &[id.to_owned()]).await?.iter().all(Option::is_none)
+            }
+            Err(_) => false,
+        };
+        if missing {
             return Err(Error::not_found(format!("record `{id}` of datasource `{datasource}`")));
         }
-        Ok(())
+        written?;
+        let payload = serde_json::json!({"deleted": 1, "missing": 0});
+        self.record(context, scope, DELETED, format!("datasource:{datasource}"), payload).await
     }
 }
 

@@ -8,11 +8,12 @@ use ucap_core::{Action, EmbeddingLane, Error, ErrorKind, RequestContext, Result}
 
 use super::{INGESTED, Retriever};
 use crate::analysis::{analyze_document, whole_term};
+use crate::content::{Condition, ContentHash, Demand, content_hash};
 use crate::datastore::{Datastore, Headline, NewPassage, Write, Written};
 use crate::hit::{IngestReport, RecordAnswer};
 use crate::ingest::chunking::chunk;
 use crate::ingest::formats::document::read_document;
-use crate::record::{Record, check_id, read_record};
+use crate::record::{Record, broken, check_id, read_record};
 use crate::schema::Format;
 use crate::settings::{Settings, Vectors};
 use crate::value::Value;
@@ -82,9 +83,11 @@ impl Retriever {
         })
     }
 
-    /// Adds or replaces one record. Returns whether it is new, and the record as GET shows it.
+    /// Adds or replaces one record, if all `conditions` hold of the one that is there. Returns whether it is new, and the
+    /// record as GET shows it.
     ///
     /// # Errors
+    /// `PreconditionFailed` when a condition does not hold: then nothing was changed.
     /// `InvalidInput` for a body that cannot be read or names another id; `Unsupported` for a document in a datasource of
     /// another format or of a type that cannot be read; else as [`Retriever::ingest`].
     pub async fn put(
@@ -94,6 +97,7 @@ impl Retriever {
         datasource: &str,
         id: &str,
         body: PutBody,
+        conditions: Vec<Condition>,
     ) -> Result<(bool, RecordAnswer)> {
         let target = self.target(context, scope, datasource).await?;
         check_id(id)?;
@@ -117,7 +121,8 @@ impl Retriever {
         };
         let (fields, original) = (record.fields_json(), record.original.clone());
         check_vector(&record, &target.settings)?;
-        let written = self.commit(context, &target, vec![record]).await?;
+        let demands = conditions.into_iter().map(|condition| Demand { id: id.to_owned(), condition }).collect();
+        let written = self.commit(context, &target, vec![record], demands).await?;
         let is_new = written.first() == Some(&Written::Created);
         let payload = serde_json::json!({"record": id, "created": is_new});
         self.record(context, scope, INGESTED, format!("datasource:{datasource}"), payload).await?;
@@ -132,11 +137,22 @@ impl Retriever {
         Ok(Target { permit, store, settings })
     }
 
-    /// Writes records of different ids; what is there already is not embedded again.
-    async fn commit(&self, context: &RequestContext, target: &Target, records: Vec<Record>) -> Result<Vec<Written>> {
+    /// Writes records of different ids if all demands are met; what is there already is not embedded again.
+    async fn commit(
+        &self,
+        context: &RequestContext,
+        target: &Target,
+        records: Vec<Record>,
+        demands: Vec<Demand>,
+    ) -> Result<Vec<Written>> {
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
         let held = target.store.records.hashes(context, &target.permit, &ids).await?;
-        let hashes: Vec<[u8; 32]> = records.iter().map(content_hash).collect();
+        // What fails already need not be embedded first; what counts is the look under the lock.
+        for demand in &demands {
+            let place = ids.iter().position(|id| *id == demand.id);
+            demand.check(place.and_then(|place| held[place].as_ref()))?;
+        }
+        let hashes: Vec<ContentHash> = records.iter().map(|record| content_hash(&record.original)).collect();
         let is_unchanged: Vec<bool> =
             held.iter().zip(&hashes).map(|(held, hash)| held.as_ref() == Some(hash)).collect();
         let replaced: Vec<String> = ids
@@ -171,7 +187,7 @@ impl Retriever {
             .zip(passages)
             .map(|((record, hash), passages)| Write::Put { record: Box::new(record), hash, passages })
             .collect();
-        target.store.records.write(context, &target.permit, writes).await
+        target.store.records.write(context, &target.permit, writes, demands).await
     }
 
     async fn embed(
@@ -266,7 +282,7 @@ impl Ingest {
         self.batch_bytes = 0;
         let (records, repeated) = last_of_each(records);
         let count = records.len() as u64;
-        let written = self.retriever.commit(&self.context, &self.target, records).await?;
+        let written = self.retriever.commit(&self.context, &self.target, records, Vec::new()).await?;
         let unchanged = written.iter().filter(|written| **written == Written::Unchanged).count() as u64;
         self.report.accepted += count + repeated.lines;
         self.report.unchanged += unchanged + repeated.unchanged;
@@ -290,7 +306,7 @@ fn last_of_each(records: Vec<Record>) -> (Vec<Record>, Repeated) {
         match at.get(&*record.id) {
             Some(&i) => {
                 repeated.lines += 1;
-                repeated.unchanged += u64::from(content_hash(&kept[i]) == content_hash(&record));
+                repeated.unchanged += u64::from(content_hash(&kept[i].original) == content_hash(&record.original));
                 kept[i] = record;
             }
             None => {
@@ -300,44 +316,6 @@ fn last_of_each(records: Vec<Record>) -> (Vec<Record>, Repeated) {
         }
     }
     (kept, repeated)
-}
-
-/// Of the JSON as it was sent, whatever its spaces, escapes and order of keys: a change that no field shows is still a
-/// change of what GET answers as `original`.
-fn content_hash(record: &Record) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    match serde_json::from_str(record.original.get()) {
-        Ok(value) => hash_value(&mut hasher, &value),
-        // What was read once is JSON; should it not be, its bytes still tell one content from another.
-        Err(_) => drop(hasher.update(record.original.get().as_bytes())),
-    }
-    hasher.finalize().into()
-}
-
-/// Each value with its kind and length, so that no two values feed the same bytes.
-fn hash_value(hasher: &mut blake3::Hasher, value: &serde_json::Value) {
-    let mut add = |kind: u8, bytes: &[u8]| {
-        hasher.update(&[kind]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-    };
-    match value {
-        serde_json::Value::Null => add(0, &[]),
-        serde_json::Value::Bool(value) => add(1, &[u8::from(*value)]),
-        serde_json::Value::Number(number) => add(2, number.to_string().as_bytes()),
-        serde_json::Value::String(text) => add(3, text.as_bytes()),
-        serde_json::Value::Array(elements) => {
-            add(4, &(elements.len() as u64).to_le_bytes());
-            elements.iter().for_each(|element| hash_value(hasher, element));
-        }
-        serde_json::Value::Object(members) => {
-            add(5, &(members.len() as u64).to_le_bytes());
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_unstable_by_key(|(key, _)| *key);
-            for (key, member) in members {
-                hasher.update(&(key.len() as u64).to_le_bytes()).update(key.as_bytes());
-                hash_value(hasher, member);
-            }
-        }
-    }
 }
 
 fn passages_of(record: &Record, settings: &Settings) -> Vec<NewPassage> {
@@ -396,7 +374,7 @@ fn check_vector(record: &Record, settings: &Settings) -> Result<()> {
 /// The body of a PUT with the id of its path: absent, or the same.
 fn with_id(bytes: &[u8], id: &str) -> Result<Vec<u8>> {
     let value: serde_json::Value = serde_json::from_slice(bytes)
-        .map_err(|cause| Error::new(ErrorKind::InvalidInput, format!("the body is not JSON: {cause}")))?;
+        .map_err(|error| broken(&String::from_utf8_lossy(bytes), &error).with_param("body"))?;
     match value.get("id") {
         Some(serde_json::Value::String(held)) if held == id => Ok(bytes.to_vec()),
         None if value.is_object() => {

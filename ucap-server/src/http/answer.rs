@@ -8,8 +8,6 @@ use ucap_core::Error;
 use utoipa::ToSchema;
 
 use super::error_response::Failure;
-use super::incoming::close_cursor;
-use crate::session::Listed;
 
 /// What every handler returns.
 pub(super) type Answer = Result<Response, Failure>;
@@ -26,12 +24,10 @@ pub(super) fn ok(value: &impl Serialize) -> Answer {
     json(StatusCode::OK, value)
 }
 
-/// An object of the catalog, with its version as ETag.
-pub(super) fn object(status: StatusCode, version: u64, value: &impl Serialize) -> Answer {
+/// As [`json`], with an ETag.
+pub(super) fn tagged(status: StatusCode, etag: HeaderValue, value: &impl Serialize) -> Answer {
     let mut response = json(status, value)?;
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
-        response.headers_mut().insert(ETAG, tag);
-    }
+    response.headers_mut().insert(ETAG, etag);
     Ok(response)
 }
 
@@ -46,13 +42,8 @@ struct List<T> {
     next: Option<String>,
 }
 
-/// A page of a list.
-pub(super) fn list<T: Serialize>(page: Listed<T>) -> Answer {
-    ok(&List { data: page.items, next: page.next.as_deref().map(close_cursor) })
-}
-
-/// A page of a list whose cursor is made already.
-pub(super) fn list_with_cursor<T: Serialize>(data: Vec<T>, next: Option<String>) -> Answer {
+/// A page of a list, with the cursor of the next.
+pub(super) fn list<T: Serialize>(data: Vec<T>, next: Option<String>) -> Answer {
     ok(&List { data, next })
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::answer::{Answer, list_with_cursor, ok};
+use super::answer::{Answer, list, ok};
 use super::incoming::Incoming;
 use super::route::Route;
 use crate::session::AuditEntry;
@@ -57,6 +57,7 @@ pub(super) fn routes() -> Vec<Route> {
         .lists::<EntryObject>(),
         Route::new(Method::POST, "/v1/audit/verify", "accounting", "Verify the journal's chain", verify)
             .answers::<Verification>(200)
+            .administrators()
             .untimed(),
     ]
 }
@@ -64,7 +65,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn index(call: Incoming) -> Answer {
     let query = call.query(&["limit", "cursor"])?;
     let page = call.session.audit(query.limit()?, query.get("cursor")).await?;
-    list_with_cursor(page.entries.into_iter().map(EntryObject::from).collect(), page.next)
+    list(page.entries.into_iter().map(EntryObject::from).collect(), page.next)
 }
 
 async fn verify(call: Incoming) -> Answer {

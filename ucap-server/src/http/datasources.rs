@@ -1,18 +1,22 @@
 //! `/v1/datasources`
 
 use http::{Method, StatusCode};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use time::OffsetDateTime;
+use ucap_core::catalog::ObjectKind;
 use ucap_core::{Error, ErrorKind};
 use ucap_retrieval::settings::{NewSettings, Settings, Vectors};
 use utoipa::ToSchema;
 
-use super::answer::{Answer, Deleted, deleted, list_with_cursor, made, object};
+use super::answer::{Answer, Deleted, deleted, made, tagged};
 use super::error_response::Failure;
-use super::incoming::{Incoming, close_cursor};
+use super::etag;
+use super::incoming::Incoming;
+use super::json_body::present;
 use super::route::Route;
 use crate::session::catalog::{DatasourceChange, SeenDatasource};
+use crate::session::{Listed, Session};
 
 /// A datasource to be.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -59,11 +63,6 @@ pub(super) struct PatchBody {
     /// More fields; those that are there keep their types.
     #[schema(value_type = Option<Object>)]
     schema: Option<Json>,
-}
-
-/// Tells null from absent.
-pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(json: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(json).map(Some)
 }
 
 /// A datasource.
@@ -126,25 +125,32 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::GET, "/v1/datasources", "data", "List the datasources you can see", index)
             .lists::<DatasourceObject>(),
         Route::new(Method::POST, "/v1/datasources", "data", "Create a datasource", create)
+            .administrators()
             .takes::<NewDatasource>()
             .answers::<DatasourceObject>(200)
-            .answers::<DatasourceObject>(201),
-        Route::new(Method::GET, path, "data", "Read a datasource", get).answers::<DatasourceObject>(200),
+            .answers::<DatasourceObject>(201)
+            .versioned(),
+        Route::new(Method::GET, path, "data", "Read a datasource", get).answers::<DatasourceObject>(200).versioned(),
         Route::new(Method::PATCH, path, "data", "Change a datasource, or add fields", change)
             .takes::<PatchBody>()
-            .answers::<DatasourceObject>(200),
-        Route::new(Method::DELETE, path, "data", "Delete a datasource and its files", delete).answers::<Deleted>(200),
+            .answers::<DatasourceObject>(200)
+            .versioned(),
+        Route::new(Method::DELETE, path, "data", "Delete a datasource and its files", delete)
+            .answers::<Deleted>(200)
+            .versioned(),
     ]
 }
 
-fn answer(status: StatusCode, seen: &SeenDatasource) -> Answer {
-    object(status, seen.datasource.stamp.version, &DatasourceObject::of(seen)?)
+fn answer(session: &Session, status: StatusCode, seen: &SeenDatasource) -> Answer {
+    // Two views of one state: with and without its domain.
+    let etag = etag::of_object(session, ObjectKind::Datasource, seen.datasource.stamp, seen.domain.is_some());
+    tagged(status, etag, &DatasourceObject::of(seen)?)
 }
 
 async fn index(call: Incoming) -> Answer {
     let page = call.session.datasources(&call.page()?).await?;
-    let data = page.items.iter().map(DatasourceObject::of).collect::<Result<Vec<_>, _>>()?;
-    list_with_cursor(data, page.next.as_deref().map(close_cursor))
+    let items = page.items.iter().map(DatasourceObject::of).collect::<Result<Vec<_>, _>>()?;
+    call.list(Listed { items, next: page.next })
 }
 
 async fn create(call: Incoming) -> Answer {
@@ -164,7 +170,7 @@ async fn create(call: Incoming) -> Answer {
         dimensions: new.dimensions,
     };
     let created = session.create_datasource(&new.id, &new.domain, &new.title, new.retention_days, &settings).await?;
-    answer(made(created.is_new()), &created.into_inner())
+    answer(&session, made(created.is_new()), &created.into_inner())
 }
 
 /// A promise to delete that nobody keeps would be worse than none.
@@ -180,12 +186,12 @@ fn check_retention(days: Option<u32>) -> Result<(), Failure> {
 
 async fn get(call: Incoming) -> Answer {
     call.query(&[])?;
-    answer(StatusCode::OK, &call.session.datasource(call.path("id")).await?)
+    answer(&call.session, StatusCode::OK, &call.session.datasource(call.path("id")).await?)
 }
 
 async fn change(call: Incoming) -> Answer {
     call.query(&[])?;
-    let (id, version) = (call.path("id").to_owned(), call.if_match()?);
+    let (id, if_match) = (call.path("id").to_owned(), call.if_match(ObjectKind::Datasource));
     let (patch, session) = call.json::<PatchBody>().await?;
     check_retention(patch.retention_days.flatten())?;
     let change = DatasourceChange {
@@ -194,12 +200,12 @@ async fn change(call: Incoming) -> Answer {
         retention_days: patch.retention_days,
         schema: patch.schema,
     };
-    answer(StatusCode::OK, &session.change_datasource(&id, change, version).await?)
+    answer(&session, StatusCode::OK, &session.change_datasource(&id, change, if_match).await?)
 }
 
 async fn delete(call: Incoming) -> Answer {
     call.query(&[])?;
     let id = call.path("id");
-    call.session.delete_datasource(id, call.if_match()?).await?;
+    call.session.delete_datasource(id, call.if_match(ObjectKind::Datasource)).await?;
     deleted(id)
 }

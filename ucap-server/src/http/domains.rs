@@ -4,12 +4,14 @@ use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use ucap_authz::administration::DomainPatch;
-use ucap_core::catalog::Domain;
+use ucap_core::catalog::{Domain, ObjectKind};
 use utoipa::ToSchema;
 
-use super::answer::{Answer, Deleted, deleted, list, made, object};
+use super::answer::{Answer, Deleted, deleted, made, tagged};
+use super::etag;
 use super::incoming::Incoming;
 use super::route::{Parameter, Route};
+use crate::session::Session;
 
 const CASCADE: &[Parameter] =
     &[Parameter { name: "cascade", r#type: "boolean", description: "Whether its datasources are deleted too." }];
@@ -67,50 +69,57 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/v1/domains", "data", "List the domains you can see", index).lists::<DomainObject>(),
         Route::new(Method::POST, "/v1/domains", "data", "Create a domain", create)
+            .administrators()
             .takes::<NewDomain>()
             .answers::<DomainObject>(200)
-            .answers::<DomainObject>(201),
-        Route::new(Method::GET, "/v1/domains/{id}", "data", "Read a domain", get).answers::<DomainObject>(200),
+            .answers::<DomainObject>(201)
+            .versioned(),
+        Route::new(Method::GET, "/v1/domains/{id}", "data", "Read a domain", get)
+            .answers::<DomainObject>(200)
+            .versioned(),
         Route::new(Method::PATCH, "/v1/domains/{id}", "data", "Change a domain", change)
             .takes::<PatchBody>()
-            .answers::<DomainObject>(200),
+            .answers::<DomainObject>(200)
+            .versioned(),
         Route::new(Method::DELETE, "/v1/domains/{id}", "data", "Delete a domain", delete)
             .parameters(CASCADE)
-            .answers::<Deleted>(200),
+            .answers::<Deleted>(200)
+            .versioned(),
     ]
 }
 
-fn answer(status: StatusCode, domain: &Domain) -> Answer {
-    object(status, domain.stamp.version, &DomainObject::from(domain))
+fn answer(session: &Session, status: StatusCode, domain: &Domain) -> Answer {
+    tagged(status, etag::of_object(session, ObjectKind::Domain, domain.stamp, false), &DomainObject::from(domain))
 }
 
 async fn index(call: Incoming) -> Answer {
-    list(call.session.domains(&call.page()?).await?.map(|domain| DomainObject::from(&*domain)))
+    let page = call.session.domains(&call.page()?).await?;
+    call.list(page.map(|domain| DomainObject::from(&*domain)))
 }
 
 async fn create(call: Incoming) -> Answer {
     call.query(&[])?;
     let (new, session) = call.json::<NewDomain>().await?;
     let created = session.create_domain(&new.id, &new.title, new.public).await?;
-    answer(made(created.is_new()), &created.into_inner())
+    answer(&session, made(created.is_new()), &created.into_inner())
 }
 
 async fn get(call: Incoming) -> Answer {
     call.query(&[])?;
-    answer(StatusCode::OK, &*call.session.domain(call.path("id")).await?)
+    answer(&call.session, StatusCode::OK, &*call.session.domain(call.path("id")).await?)
 }
 
 async fn change(call: Incoming) -> Answer {
     call.query(&[])?;
-    let (id, version) = (call.path("id").to_owned(), call.if_match()?);
+    let (id, if_match) = (call.path("id").to_owned(), call.if_match(ObjectKind::Domain));
     let (patch, session) = call.json::<PatchBody>().await?;
     let patch = DomainPatch { title: patch.title, public: patch.public };
-    answer(StatusCode::OK, &session.change_domain(&id, patch, version).await?)
+    answer(&session, StatusCode::OK, &session.change_domain(&id, patch, if_match).await?)
 }
 
 async fn delete(call: Incoming) -> Answer {
     let cascade = call.query(&["cascade"])?.flag("cascade")?;
     let id = call.path("id");
-    call.session.delete_domain(id, cascade, call.if_match()?).await?;
+    call.session.delete_domain(id, cascade, call.if_match(ObjectKind::Domain)).await?;
     deleted(id)
 }

@@ -4,14 +4,17 @@ use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use ucap_authz::administration;
-use ucap_core::catalog::{Effect, Grant};
+use ucap_core::catalog::{Effect, Grant, ObjectKind};
 use ucap_core::{Action, ActionSet, Resource, Subject};
 use utoipa::ToSchema;
 
-use super::answer::{Answer, Deleted, deleted, list, made, object};
+use super::answer::{Answer, Deleted, deleted, made, tagged};
 use super::error_response::Failure;
+use super::etag;
 use super::incoming::Incoming;
+use super::json_body::{present_time, time};
 use super::route::Route;
+use crate::session::Session;
 
 /// A grant to be.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -25,7 +28,7 @@ pub(super) struct NewGrant {
     actions: Vec<String>,
     /// `allow` (default) or `deny`.
     effect: Option<String>,
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, deserialize_with = "time")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<OffsetDateTime>,
 }
@@ -38,13 +41,6 @@ pub(super) struct GrantPatch {
     #[serde(default, deserialize_with = "present_time")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<OffsetDateTime>>,
-}
-
-/// Tells null from absent.
-pub(super) fn present_time<'de, D: serde::Deserializer<'de>>(
-    json: D,
-) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
-    time::serde::rfc3339::option::deserialize(json).map(Some)
 }
 
 /// A grant.
@@ -122,45 +118,50 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::POST, "/v1/grants", "permissions", "Grant or deny actions", create)
             .takes::<NewGrant>()
             .answers::<GrantObject>(200)
-            .answers::<GrantObject>(201),
-        Route::new(Method::GET, path, "permissions", "Read a grant", get).answers::<GrantObject>(200),
+            .answers::<GrantObject>(201)
+            .versioned(),
+        Route::new(Method::GET, path, "permissions", "Read a grant", get).answers::<GrantObject>(200).versioned(),
         Route::new(Method::PATCH, path, "permissions", "Change when a grant ends", change)
             .takes::<GrantPatch>()
-            .answers::<GrantObject>(200),
-        Route::new(Method::DELETE, path, "permissions", "Take a grant away", delete).answers::<Deleted>(200),
+            .answers::<GrantObject>(200)
+            .versioned(),
+        Route::new(Method::DELETE, path, "permissions", "Take a grant away", delete)
+            .answers::<Deleted>(200)
+            .versioned(),
     ]
 }
 
-fn answer(status: StatusCode, grant: &Grant) -> Answer {
-    object(status, grant.stamp.version, &GrantObject::from(grant))
+fn answer(session: &Session, status: StatusCode, grant: &Grant) -> Answer {
+    tagged(status, etag::of_object(session, ObjectKind::Grant, grant.stamp, false), &GrantObject::from(grant))
 }
 
 async fn index(call: Incoming) -> Answer {
-    list(call.session.grants(&call.page()?).await?.map(|grant| GrantObject::from(&*grant)))
+    let page = call.session.grants(&call.page()?).await?;
+    call.list(page.map(|grant| GrantObject::from(&*grant)))
 }
 
 async fn create(call: Incoming) -> Answer {
     call.query(&[])?;
     let (new, session) = call.json::<NewGrant>().await?;
     let created = session.create_grant(new.read()?).await?;
-    answer(made(created.is_new()), &created.into_inner())
+    answer(&session, made(created.is_new()), &created.into_inner())
 }
 
 async fn get(call: Incoming) -> Answer {
     call.query(&[])?;
-    answer(StatusCode::OK, &call.session.grant(call.path("id")).await?)
+    answer(&call.session, StatusCode::OK, &call.session.grant(call.path("id")).await?)
 }
 
 async fn change(call: Incoming) -> Answer {
     call.query(&[])?;
-    let (id, version) = (call.path("id").to_owned(), call.if_match()?);
+    let (id, if_match) = (call.path("id").to_owned(), call.if_match(ObjectKind::Grant));
     let (patch, session) = call.json::<GrantPatch>().await?;
-    answer(StatusCode::OK, &session.change_grant(&id, patch.expires_at, version).await?)
+    answer(&session, StatusCode::OK, &session.change_grant(&id, patch.expires_at, if_match).await?)
 }
 
 async fn delete(call: Incoming) -> Answer {
     call.query(&[])?;
     let id = call.path("id");
-    call.session.delete_grant(id, call.if_match()?).await?;
+    call.session.delete_grant(id, call.if_match(ObjectKind::Grant)).await?;
     deleted(id)
 }

@@ -2,22 +2,30 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ucap_core::{Error, ErrorKind};
+use ucap_authz::administration::Revision;
+use ucap_core::Error;
+use ucap_core::catalog::ObjectKind;
+use ucap_retrieval::content::Condition;
 
 use super::App;
+use super::answer::{Answer, list};
 use super::body::read_whole;
 use super::error_response::Failure;
-use crate::session::{PageRequest, Session};
+use super::etag;
+use super::json_body::parse_json;
+use crate::session::page::invalid_cursor;
+use crate::session::{Listed, PageRequest, Session};
 
 /// A JSON body is at most so long, unless its route says otherwise.
 pub(super) const MAX_JSON_BYTES: usize = 1 << 20;
 const MAX_LIST: usize = 1000;
+const LIST_PARAMETERS: &[&str] = &["limit", "cursor"];
+const LIST_CURSOR: &str = "list cursor";
 
 /// A request of an authenticated caller.
 pub(super) struct Incoming {
@@ -73,25 +81,46 @@ impl Incoming {
 
     /// The page that a list's query asks for.
     pub(super) fn page(&self) -> Result<PageRequest, Failure> {
-        let query = self.query(&["limit", "cursor"])?;
-        let after = query.get("cursor").map(open_cursor).transpose()?;
+        let query = self.query(LIST_PARAMETERS)?;
+        let after = query.get("cursor").map(|cursor| self.open_cursor(&query, cursor)).transpose()?;
         Ok(PageRequest { after, limit: query.limit()? })
     }
 
-    /// The version that `If-Match` demands.
-    pub(super) fn if_match(&self) -> Result<Option<u64>, Failure> {
-        let Some(value) = self.parts.headers.get(IF_MATCH) else { return Ok(None) };
-        let text = value.to_str().unwrap_or_default().trim();
-        if text == "*" {
-            return Ok(None);
+    /// Answers a page of a list.
+    pub(super) fn list<T: Serialize>(&self, page: Listed<T>) -> Answer {
+        let query = self.query(LIST_PARAMETERS)?;
+        let sealer = &self.app.platform().parts().sealer;
+        let close = |id: String| sealer.close(LIST_CURSOR, &self.list_binding(&query), id.as_bytes());
+        list(page.items, page.next.map(close))
+    }
+
+    fn open_cursor(&self, query: &Query, cursor: &str) -> Result<String, Failure> {
+        let sealer = &self.app.platform().parts().sealer;
+        let content = sealer.open(LIST_CURSOR, &self.list_binding(query), cursor);
+        Ok(content.and_then(|id| String::from_utf8(id).ok()).ok_or_else(invalid_cursor)?)
+    }
+
+    /// What a list's cursor is bound to: the caller, the route and every parameter that chooses what is listed.
+    fn list_binding(&self, query: &Query) -> Vec<u8> {
+        let mut binding = self.session.binding().to_vec();
+        let chosen = query.0.iter().filter(|(name, _)| name != "limit" && name != "cursor");
+        let mut parts: Vec<&str> = chosen.flat_map(|(name, value)| [&**name, value]).collect();
+        parts.push(self.parts.uri.path());
+        for part in parts {
+            binding.extend((part.len() as u64).to_le_bytes());
+            binding.extend(part.as_bytes());
         }
-        let number =
-            text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
-        // What is not one of our tags matches no version.
-        number.map(Some).ok_or_else(|| {
-            let message = "if-match is not the ETag of a version; send one as it was received, such as \"3\"";
-            Error::new(ErrorKind::PreconditionFailed, message).with_param("if-match").into()
-        })
+        binding
+    }
+
+    /// The states of the object that `If-Match` allows; `None` is any.
+    pub(super) fn if_match(&self, kind: ObjectKind) -> Option<Vec<Revision>> {
+        etag::revisions(&self.app.platform().parts().sealer, kind, &self.parts.headers)
+    }
+
+    /// What `If-Match` and `If-None-Match` demand of a record.
+    pub(super) fn record_conditions(&self) -> Vec<Condition> {
+        etag::record_conditions(&self.parts.headers)
     }
 
     /// The body, as it comes.
@@ -136,47 +165,6 @@ pub(super) fn unsupported_media(advice: &str) -> Failure {
     )
 }
 
-/// Reads a JSON object. Errors name the field, or the place where the JSON is broken.
-pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    match first {
-        Some(b'{') => {}
-        None => return Err(Failure::invalid("body", "the body is empty; send a JSON object")),
-        Some(_) if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() => {
-            return Err(Failure::invalid("body", "the body is not a JSON object"));
-        }
-        Some(_) => {}
-    }
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        describe(&path, &error.into_inner())
-    })?;
-    json.end().map_err(|error| describe(".", &error))?;
-    Ok(value)
-}
-
-fn describe(path: &str, error: &serde_json::Error) -> Failure {
-    let text = error.to_string();
-    if !error.is_data() {
-        return Failure::invalid("body", format!("the body is not valid JSON: {text}"));
-    }
-    // "… at line 1 column 9" helps where JSON is broken; where a field is wrong its name helps more.
-    let reason = text.rsplit_once(" at line ").map_or(&*text, |(reason, _)| reason);
-    let named = |prefix: &str| reason.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
-    if let Some(field) = named("unknown field `") {
-        let expected = reason.split_once(", ").map_or("no such key is known", |(_, expected)| expected);
-        return Failure::invalid(field, format!("unknown key `{field}`; {expected}"));
-    }
-    if let Some(field) = named("missing field `") {
-        return Failure::invalid(field, format!("`{field}` is missing"));
-    }
-    match path {
-        "." | "" => Failure::invalid("body", reason.to_owned()),
-        path => Failure::invalid(path, format!("`{path}` is wrong: {reason}")),
-    }
-}
-
 /// A query string, decoded.
 pub(super) struct Query(Vec<(String, String)>);
 
@@ -190,7 +178,7 @@ impl Query {
                 let shown: String = name.chars().take(64).filter(|c| !c.is_control()).collect();
                 return Err(Failure::invalid(
                     &*shown,
-                    format!("unknown query parameter `{shown}`; this route knows {known:?}"),
+                    format!("unknown query parameter `{shown}`; known: {}", words(known)),
                 ));
             }
             if pairs.iter().any(|(held, _)| *held == name) {
@@ -223,22 +211,15 @@ impl Query {
     }
 }
 
+fn words(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    if quoted.is_empty() { "none".to_owned() } else { quoted.join(", ") }
+}
+
 fn decode(text: &str) -> Result<String, Failure> {
     let text = text.replace('+', " ");
     let decoded = percent_encoding::percent_decode_str(&text).decode_utf8();
     decoded
         .map(|text| text.into_owned())
         .map_err(|_| Failure::invalid("query", "the query string holds bytes that are not UTF-8"))
-}
-
-/// A list's cursor is the id that its page ended with.
-pub(super) fn close_cursor(id: &str) -> String {
-    URL_SAFE_NO_PAD.encode(id)
-}
-
-fn open_cursor(cursor: &str) -> Result<String, Failure> {
-    let decoded = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    decoded.ok_or_else(|| {
-        Error::new(ErrorKind::InvalidCursor, "the cursor is not one of this list").with_param("cursor").into()
-    })
 }

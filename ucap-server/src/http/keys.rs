@@ -7,14 +7,17 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use ucap_authz::administration::{self, MintedKey};
 use ucap_core::Resource;
-use ucap_core::catalog::{ApiKey, KeyScope};
+use ucap_core::catalog::{ApiKey, KeyScope, ObjectKind};
 use utoipa::ToSchema;
 
-use super::answer::{Answer, Deleted, deleted, list, object};
+use super::answer::{Answer, Deleted, deleted, tagged};
 use super::error_response::Failure;
-use super::grants::{present_time, read_actions, words};
+use super::etag;
+use super::grants::{read_actions, words};
 use super::incoming::Incoming;
+use super::json_body::{objects, present_time, time};
 use super::route::Route;
+use crate::session::Session;
 
 /// A year.
 const MAX_OVERLAP_SECONDS: u64 = 366 * 24 * 3600;
@@ -28,10 +31,11 @@ pub(super) struct NewKey {
     /// For people; need not be unique.
     #[serde(default)]
     name: String,
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, deserialize_with = "time")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<OffsetDateTime>,
     /// What it keeps of its owner's rights; absent is all, an empty list none.
+    #[serde(default, deserialize_with = "objects")]
     scopes: Option<Vec<ScopeBody>>,
 }
 
@@ -121,54 +125,64 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::GET, "/v1/keys", "permissions", "List your keys; all of them for administrators", index)
             .lists::<KeyObject>(),
         Route::new(Method::POST, "/v1/keys", "permissions", "Create a key", create)
+            .administrators()
             .takes::<NewKey>()
-            .answers::<KeyObject>(201),
-        Route::new(Method::GET, path, "permissions", "Read a key", get).answers::<KeyObject>(200),
+            .answers::<KeyObject>(201)
+            .versioned(),
+        Route::new(Method::GET, path, "permissions", "Read a key", get).answers::<KeyObject>(200).versioned(),
         Route::new(Method::PATCH, path, "permissions", "Change a key's name or end", change)
+            .administrators()
             .takes::<KeyPatch>()
-            .answers::<KeyObject>(200),
-        Route::new(Method::DELETE, path, "permissions", "Delete a key", delete).answers::<Deleted>(200),
+            .answers::<KeyObject>(200)
+            .versioned(),
+        Route::new(Method::DELETE, path, "permissions", "Delete a key", delete)
+            .administrators()
+            .answers::<Deleted>(200)
+            .versioned(),
         Route::new(Method::POST, "/v1/keys/{id}/rotate", "permissions", "Give a key a new secret", rotate)
+            .administrators()
             .takes::<Rotation>()
-            .answers::<KeyObject>(200),
+            .answers::<KeyObject>(200)
+            .versioned(),
     ]
 }
 
-fn answer(status: StatusCode, key: &ApiKey) -> Answer {
-    object(status, key.stamp.version, &KeyObject::of(key, None))
+fn answer(session: &Session, status: StatusCode, key: &ApiKey) -> Answer {
+    tagged(status, etag::of_object(session, ObjectKind::ApiKey, key.stamp, false), &KeyObject::of(key, None))
 }
 
-fn answer_minted(status: StatusCode, minted: &MintedKey) -> Answer {
+fn answer_minted(session: &Session, status: StatusCode, minted: &MintedKey) -> Answer {
     let shown = KeyObject::of(&minted.key, Some(minted.text.expose().to_owned()));
-    object(status, minted.key.stamp.version, &shown)
+    tagged(status, etag::of_object(session, ObjectKind::ApiKey, minted.key.stamp, false), &shown)
 }
 
 async fn index(call: Incoming) -> Answer {
-    list(call.session.keys(&call.page()?).await?.map(|key| KeyObject::of(&key, None)))
+    let page = call.session.keys(&call.page()?).await?;
+    call.list(page.map(|key| KeyObject::of(&key, None)))
 }
 
 async fn create(call: Incoming) -> Answer {
     call.query(&[])?;
     let (new, session) = call.json::<NewKey>().await?;
-    answer_minted(StatusCode::CREATED, &session.create_key(new.read()?).await?)
+    answer_minted(&session, StatusCode::CREATED, &session.create_key(new.read()?).await?)
 }
 
 async fn get(call: Incoming) -> Answer {
     call.query(&[])?;
-    answer(StatusCode::OK, &*call.session.key(call.path("id")).await?)
+    answer(&call.session, StatusCode::OK, &*call.session.key(call.path("id")).await?)
 }
 
 async fn change(call: Incoming) -> Answer {
     call.query(&[])?;
-    let (id, version) = (call.path("id").to_owned(), call.if_match()?);
+    let (id, if_match) = (call.path("id").to_owned(), call.if_match(ObjectKind::ApiKey));
     let (patch, session) = call.json::<KeyPatch>().await?;
-    answer(StatusCode::OK, &session.change_key(&id, patch.name, patch.expires_at, version).await?)
+    answer(&session, StatusCode::OK, &session.change_key(&id, patch.name, patch.expires_at, if_match).await?)
 }
 
 async fn delete(call: Incoming) -> Answer {
     call.query(&[])?;
     let id = call.path("id");
-    call.session.delete_key(id, call.if_match()?).await?;
+    call.session.delete_key(id, call.if_match(ObjectKind::ApiKey)).await?;
     deleted(id)
 }
 
@@ -180,5 +194,5 @@ async fn rotate(call: Incoming) -> Answer {
     if seconds > MAX_OVERLAP_SECONDS {
         return Err(Failure::invalid("overlap_seconds", "overlap_seconds is more than a year"));
     }
-    answer_minted(StatusCode::OK, &session.rotate_key(&id, Duration::from_secs(seconds)).await?)
+    answer_minted(&session, StatusCode::OK, &session.rotate_key(&id, Duration::from_secs(seconds)).await?)
 }

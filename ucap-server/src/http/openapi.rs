@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use http::Method;
 use serde_json::{Map, Value as Json, json};
 use utoipa::ToSchema;
 
@@ -85,7 +86,25 @@ fn parameters(route: &Route) -> Vec<Json> {
     let in_query = route.parameters.iter().map(|parameter| {
         json!({"name": parameter.name, "in": "query", "required": false, "description": parameter.description, "schema": {"type": parameter.r#type}})
     });
-    in_path.chain(in_query).collect()
+    let in_header = conditions(route).iter().map(|(name, description)| {
+        json!({"name": name, "in": "header", "required": false, "description": description, "schema": {"type": "string"}})
+    });
+    in_path.chain(in_query).chain(in_header).collect()
+}
+
+const IF_MATCH: (&str, &str) = ("If-Match", "Only if its ETag is one of these (`*`: whichever it is); else 412.");
+const IF_UNKNOWN: (&str, &str) = ("If-None-Match", "Only if its ETag is none of these; else 304 without a body.");
+const IF_NONE_MATCH: (&str, &str) = ("If-None-Match", "`*`: only if there is none yet; else 412.");
+
+/// The conditional headers that a route obeys.
+fn conditions(route: &Route) -> &'static [(&'static str, &'static str)] {
+    match route.method {
+        _ if !route.versioned => &[],
+        Method::GET => &[IF_UNKNOWN],
+        Method::PATCH | Method::DELETE => &[IF_MATCH],
+        Method::PUT => &[IF_MATCH, IF_NONE_MATCH],
+        _ => &[],
+    }
 }
 
 fn responses(route: &Route, schemas: &mut BTreeMap<String, Json>) -> Json {
@@ -97,12 +116,24 @@ fn responses(route: &Route, schemas: &mut BTreeMap<String, Json>) -> Json {
             AnswerBody::Text(content_type) => (*content_type, json!({})),
         };
         let description = if *status == 201 { "It is new." } else { "Done." };
-        responses.insert(
-            status.to_string(),
-            json!({"description": description, "content": {content_type: {"schema": schema}}}),
-        );
+        let mut response = json!({"description": description, "content": {content_type: {"schema": schema}}});
+        if route.versioned && route.method != Method::DELETE {
+            response["headers"] = json!({"ETag": {"description": "Names this state.", "schema": {"type": "string"}}});
+        }
+        responses.insert(status.to_string(), response);
     }
     let error = json!({"$ref": format!("#/components/schemas/{}", ErrorShape::name())});
+    match conditions(route) {
+        [] => {}
+        [IF_UNKNOWN] => {
+            responses.insert("304".to_owned(), json!({"description": "It is as you know it."}));
+        }
+        _ => {
+            let content = json!({"application/json": {"schema": error}});
+            let failed = json!({"description": "A condition does not hold; nothing was changed.", "content": content});
+            responses.insert("412".to_owned(), failed);
+        }
+    }
     responses.insert(
         "default".to_owned(),
         json!({"description": "An error.", "content": {"application/json": {"schema": error}}}),

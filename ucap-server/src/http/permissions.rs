@@ -17,7 +17,8 @@ use crate::session::{Explanation, Identity};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
-    /// Who; absent is yourself. Asking about others takes admin on the resource.
+    /// Who; absent is yourself. `group:ID` is somebody in that group alone, `public` somebody in none. Asking about others
+    /// takes admin on the resource.
     subject: Option<String>,
     resource: String,
     action: String,

@@ -4,11 +4,13 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use ucap_core::{Error, ErrorKind};
+use ucap_retrieval::hit::RecordAnswer;
 use ucap_retrieval::retriever::{PutBody, Selection};
 use utoipa::ToSchema;
 
-use super::answer::{Answer, Deleted, deleted, json, made, ok};
+use super::answer::{Answer, Deleted, deleted, json, made, ok, tagged};
 use super::error_response::Failure;
+use super::etag;
 use super::incoming::{Incoming, is_json, unsupported_media};
 use super::record_stream::{Coding, Framing, MAX_RECORD_BYTES, feed};
 use super::route::{Parameter, Route};
@@ -46,14 +48,15 @@ pub(super) fn routes() -> Vec<Route> {
             .takes::<Selected>()
             .answers::<DeleteReportShape>(200)
             .untimed(),
-        Route::new(Method::GET, RECORD, "retrieval", "Read a record", get).answers::<RecordShape>(200),
+        Route::new(Method::GET, RECORD, "retrieval", "Read a record", get).answers::<RecordShape>(200).versioned(),
         Route::new(Method::PUT, RECORD, "data", "Add or replace a record", put)
             .parameters(TITLE)
             .takes_raw(BODIES)
             .answers::<RecordShape>(200)
             .answers::<RecordShape>(201)
+            .versioned()
             .untimed(),
-        Route::new(Method::DELETE, RECORD, "data", "Delete a record", delete).answers::<Deleted>(200),
+        Route::new(Method::DELETE, RECORD, "data", "Delete a record", delete).answers::<Deleted>(200).versioned(),
         Route::new(Method::GET, "/v1/datasources/{id}/stats", "data", "How much a datasource holds", stats)
             .answers::<StatsShape>(200),
     ]
@@ -71,10 +74,7 @@ async fn ingest(call: Incoming) -> Answer {
     let (framing, coding) = (framing(&call)?, coding(&call)?);
     // The right first: who may not write takes no place from those who may.
     let mut ingest = call.session.ingest(call.path("id")).await?;
-    let _place = call
-        .app
-        .try_ingest()
-        .ok_or_else(|| Error::new(ErrorKind::Overloaded, "too many ingests run at once; try again in a moment"))?;
+    let _place = call.app.ingest_place(&call.session)?;
     feed(&mut ingest, call.into_body(), framing, coding).await?;
     ok(&ingest.finish().await?)
 }
@@ -117,9 +117,13 @@ async fn delete_selected(call: Incoming) -> Answer {
     ok(&session.delete_records(&datasource, selection).await?)
 }
 
+fn answer(status: StatusCode, record: &RecordAnswer) -> Answer {
+    tagged(status, etag::of_record(&record.content_hash()), record)
+}
+
 async fn get(call: Incoming) -> Answer {
     call.query(&[])?;
-    ok(&call.session.get(call.path("id"), call.path("record")).await?)
+    answer(StatusCode::OK, &call.session.get(call.path("id"), call.path("record")).await?)
 }
 
 async fn put(call: Incoming) -> Answer {
@@ -128,7 +132,7 @@ async fn put(call: Incoming) -> Answer {
         return Err(unsupported_media("send the body without content-encoding"));
     }
     let (datasource, record) = (call.path("id").to_owned(), call.path("record").to_owned());
-    let session = call.session.clone();
+    let (session, conditions) = (call.session.clone(), call.record_conditions());
     let body = match call.content_type() {
         Some(essence) if !is_json(&essence) => {
             let content_type = call.full_content_type();
@@ -137,14 +141,14 @@ async fn put(call: Incoming) -> Answer {
         _ if title.is_some() => return Err(Failure::invalid("title", "`title` goes with a raw document only")),
         _ => PutBody::Json(call.bytes(MAX_RECORD_BYTES).await?),
     };
-    let (new, held) = session.put(&datasource, &record, body).await?;
-    json(made(new), &held)
+    let (new, held) = session.put(&datasource, &record, body, conditions).await?;
+    answer(made(new), &held)
 }
 
 async fn delete(call: Incoming) -> Answer {
     call.query(&[])?;
     let record = call.path("record");
-    call.session.delete_record(call.path("id"), record).await?;
+    call.session.delete_record(call.path("id"), record, call.record_conditions()).await?;
     deleted(record)
 }
 

@@ -75,6 +75,10 @@ pub(super) struct Route {
     pub(super) open: bool,
     /// Whether it has no deadline: it ends when its body does.
     pub(super) untimed: bool,
+    /// Whether only administrators of the platform can use it.
+    pub(super) administrators: bool,
+    /// Whether it is about one thing that has an ETag: then it obeys `If-Match` or `If-None-Match`.
+    pub(super) versioned: bool,
     pub(super) parameters: &'static [Parameter],
     pub(super) request: Option<RequestBody>,
     pub(super) answers: Vec<(u16, AnswerBody)>,
@@ -103,6 +107,8 @@ impl Route {
             summary,
             open: false,
             untimed: false,
+            administrators: false,
+            versioned: false,
             parameters: &[],
             request: None,
             answers: Vec::new(),
@@ -117,6 +123,16 @@ impl Route {
 
     pub(super) fn untimed(mut self) -> Self {
         self.untimed = true;
+        self
+    }
+
+    pub(super) fn administrators(mut self) -> Self {
+        self.administrators = true;
+        self
+    }
+
+    pub(super) fn versioned(mut self) -> Self {
+        self.versioned = true;
         self
     }
 

@@ -54,7 +54,8 @@ impl Session {
         })
     }
 
-    /// Whether the caller, or `subject`, may do `action` to `resource`. What is hidden or missing may not be touched.
+    /// Whether the caller, or `subject`, may do `action` to `resource`. What is hidden or missing may not be touched. A
+    /// group stands for somebody who is in it and in no other, `public` for somebody who is in none.
     ///
     /// # Errors
     /// Asking about somebody else takes `admin` on the resource: `PermissionDenied`, or `NotFound` where it is hidden.
@@ -73,30 +74,21 @@ impl Session {
     async fn decide(&self, subject: Option<&str>, resource: &str, action: &str) -> Result<Explanation> {
         let action = Action::parse(action).map_err(|error| error.with_param("action"))?;
         let parsed = Resource::parse(resource)?;
-        let subject = subject.map(user_of).transpose()?;
+        let subject = subject.map(Subject::parse).transpose()?;
         let call = self.begin(resource).await?;
-        let answer = decide(&call, subject.as_deref(), AccessRequest { resource: parsed, action }).await;
+        let answer = decide(&call, subject.as_ref(), AccessRequest { resource: parsed, action }).await;
         call.end(answer).await
     }
 }
 
-fn user_of(subject: &str) -> Result<String> {
-    match Subject::parse(subject)? {
-        Subject::User(id) => Ok(id),
-        Subject::Group(_) | Subject::Public => {
-            Err(Error::new(ErrorKind::Unsupported, format!("subject `{subject}` is no user; name one as user:ID"))
-                .with_param("subject"))
-        }
-    }
-}
-
-async fn decide(call: &Call<'_>, subject: Option<&str>, request: AccessRequest) -> Result<Explanation> {
+async fn decide(call: &Call<'_>, subject: Option<&Subject>, request: AccessRequest) -> Result<Explanation> {
     let scope = &call.scope;
-    let other = subject.filter(|user| scope.caller().user() != Some(user));
+    let oneself = |subject: &&Subject| matches!(subject, Subject::User(id) if scope.caller().user() == Some(id));
+    let other = subject.filter(|subject| !oneself(subject));
     let caller = match other {
-        Some(user) => {
+        Some(subject) => {
             demand_administration(scope, &request.resource)?;
-            call.parts.gate.describe(user)
+            call.parts.gate.describe(subject)
         }
         None => scope.caller().clone(),
     };

@@ -1,14 +1,12 @@
 //! What the journal tells a caller.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use time::OffsetDateTime;
+use ucap_core::Result;
 use ucap_core::journal::{Entry, ReadBack};
-use ucap_core::{Error, ErrorKind, Redacted, Result};
 
-use super::Session;
-
-const TAG_BYTES: usize = 16;
+use super::page::invalid_cursor;
+use super::{Call, Session};
+use crate::seal::Sealer;
 
 /// An entry of the journal, as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +53,8 @@ impl Session {
     pub async fn audit(&self, limit: usize, cursor: Option<&str>) -> Result<AuditPage> {
         let call = self.begin("audit").await?;
         let own = (!call.scope.is_platform_admin()).then(|| call.scope.principal().to_string());
-        let seal = CursorSeal { key: &call.parts.cursor_key, whose: own.as_deref().unwrap_or("*") };
-        let mut before = cursor.map(|text| seal.open(text)).transpose()?;
+        let cursors = Cursors::of(&call, own.is_none());
+        let mut before = cursor.map(|text| cursors.open(text)).transpose()?;
         let mut entries = Vec::new();
         // How many pages of the store this takes depends on what others do; so the caller gets its pages full.
         loop {
@@ -66,7 +64,7 @@ impl Session {
             entries.extend(page.entries.into_iter().map(AuditEntry::from));
             before = page.next;
             if entries.len() >= limit || before.is_none() {
-                return Ok(AuditPage { entries, next: before.map(|sequence| seal.close(sequence)) });
+                return Ok(AuditPage { entries, next: before.map(|sequence| cursors.close(sequence)) });
             }
         }
     }
@@ -93,83 +91,26 @@ impl From<Entry> for AuditEntry {
     }
 }
 
-/// Cursors hold the place in the whole journal, which tells how much others do: so they are encrypted. The tag is a keyed
-/// hash of place and reader, and the key stream a keyed hash of the tag (a synthetic initialisation vector, as in RFC 5297).
-struct CursorSeal<'a> {
-    key: &'a Redacted<[u8; 32]>,
-    whose: &'a str,
+/// A cursor holds the place in the whole journal, which tells how much others do: so it is sealed. It is bound to its
+/// caller, and to how much of the journal that caller saw.
+struct Cursors<'a> {
+    sealer: &'a Sealer,
+    binding: Vec<u8>,
 }
 
-impl CursorSeal<'_> {
-    fn tag(&self, sequence: [u8; 8]) -> [u8; TAG_BYTES] {
-        let mut hasher = blake3::Hasher::new_keyed(self.key.expose());
-        hasher.update(b"audit cursor tag").update(&sequence).update(self.whose.as_bytes());
-        first(&hasher)
-    }
-
-    fn stream(&self, tag: &[u8]) -> [u8; 8] {
-        let mut hasher = blake3::Hasher::new_keyed(self.key.expose());
-        hasher.update(b"audit cursor key stream").update(tag);
-        first(&hasher)
+impl<'a> Cursors<'a> {
+    fn of(call: &'a Call<'_>, all: bool) -> Self {
+        let mut binding = call.scope.caller().binding().to_vec();
+        binding.push(u8::from(all));
+        Self { sealer: &call.parts.sealer, binding }
     }
 
     fn close(&self, sequence: u64) -> String {
-        let sequence = sequence.to_le_bytes();
-        let tag = self.tag(sequence);
-        let mut cursor = tag.to_vec();
-        cursor.extend(sequence.iter().zip(self.stream(&tag)).map(|(a, b)| a ^ b));
-        URL_SAFE_NO_PAD.encode(cursor)
+        self.sealer.close("audit cursor", &self.binding, &sequence.to_le_bytes())
     }
 
     fn open(&self, cursor: &str) -> Result<u64> {
-        let forged = || {
-            Error::new(ErrorKind::InvalidCursor, "the cursor is not one of yours; start without cursor")
-                .with_param("cursor")
-        };
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| forged())?;
-        let (tag, hidden) = bytes.split_at_checked(TAG_BYTES).ok_or_else(forged)?;
-        let hidden: [u8; 8] = hidden.try_into().map_err(|_| forged())?;
-        let stream = self.stream(tag);
-        let sequence: [u8; 8] = std::array::from_fn(|i| hidden[i] ^ stream[i]);
-        if bool::from(subtle::ConstantTimeEq::ct_eq(&self.tag(sequence)[..], tag)) {
-            Ok(u64::from_le_bytes(sequence))
-        } else {
-            Err(forged())
-        }
-    }
-}
-
-fn first<const N: usize>(hasher: &blake3::Hasher) -> [u8; N] {
-    let mut bytes = [0; N];
-    hasher.finalize_xof().fill(&mut bytes);
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_opens_for_its_reader_only() {
-        let key = Redacted::new([7; 32]);
-        let ana = CursorSeal { key: &key, whose: "user:ana" };
-        let bea = CursorSeal { key: &key, whose: "user:bea" };
-        for sequence in [0, 1, 77, u64::MAX] {
-            let cursor = ana.close(sequence);
-            assert_eq!(ana.open(&cursor).unwrap(), sequence);
-            assert_eq!(bea.open(&cursor).unwrap_err().kind(), ErrorKind::InvalidCursor);
-            for end in 0..cursor.len() {
-                assert!(ana.open(&cursor[..end]).is_err());
-            }
-        }
-    }
-
-    #[test]
-    fn cursors_hide_their_order() {
-        let key = Redacted::new([7; 32]);
-        let seal = CursorSeal { key: &key, whose: "user:ana" };
-        let cursors: Vec<String> = (0..64).map(|sequence| seal.close(sequence)).collect();
-        assert!(!cursors.is_sorted());
-        assert!(cursors.iter().all(|cursor| cursor.len() == cursors[0].len()));
+        let content = self.sealer.open("audit cursor", &self.binding, cursor);
+        content.and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes).ok_or_else(invalid_cursor)
     }
 }

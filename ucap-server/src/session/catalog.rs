@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use ucap_authz::Scope;
 use ucap_authz::administration::{
-    Created, DatasourcePatch, DomainPatch, MintedKey, NewDatasource, NewGrant, NewKey, administers_something,
+    Created, DatasourcePatch, DomainPatch, MintedKey, NewDatasource, NewGrant, NewKey, Revision, administers_something,
 };
 use ucap_core::catalog::{ApiKey, Datasource, Domain, Grant, Group, User};
 use ucap_core::{Action, Error, ErrorKind, RequestContext, Resource, Result};
@@ -84,13 +84,13 @@ impl Session {
         call.end(made).await
     }
 
-    /// Changes a domain; `version` is the one it must have.
+    /// Changes a domain; `if_match` are the states that it may be in.
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::change_domain`].
-    pub async fn change_domain(&self, id: &str, patch: DomainPatch, version: Option<u64>) -> Result<Domain> {
+    pub async fn change_domain(&self, id: &str, patch: DomainPatch, if_match: Option<Vec<Revision>>) -> Result<Domain> {
         let call = self.begin(format!("domain:{id}")).await?;
-        let changed = call.parts.administration.change_domain(&call.context, &call.scope, id, patch, version).await;
+        let changed = call.parts.administration.change_domain(&call.context, &call.scope, id, patch, if_match).await;
         call.end(changed).await
     }
 
@@ -98,9 +98,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::delete_domain`]; `Unavailable` when files cannot be removed.
-    pub async fn delete_domain(&self, id: &str, cascade: bool, version: Option<u64>) -> Result<()> {
+    pub async fn delete_domain(&self, id: &str, cascade: bool, if_match: Option<Vec<Revision>>) -> Result<()> {
         let call = self.begin(format!("domain:{id}")).await?;
-        let gone = call.parts.administration.delete_domain(&call.context, &call.scope, id, cascade, version).await;
+        let gone = call.parts.administration.delete_domain(&call.context, &call.scope, id, cascade, if_match).await;
         let done = match gone {
             Ok(datasources) => forget(&call, &datasources).await,
             Err(error) => Err(error),
@@ -171,7 +171,7 @@ impl Session {
         call.end(made).await
     }
 
-    /// Changes a datasource; `version` is the one it must have.
+    /// Changes a datasource; `if_match` are the states that it may be in.
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::change_datasource`]; `InvalidInput` when a field would change its type.
@@ -179,10 +179,10 @@ impl Session {
         &self,
         id: &str,
         change: DatasourceChange,
-        version: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<SeenDatasource> {
         let call = self.begin(format!("datasource:{id}")).await?;
-        let changed = change_datasource(&call, id, &change, version).await;
+        let changed = change_datasource(&call, id, &change, if_match).await;
         let changed = changed.map(|datasource| SeenDatasource::new(&call.scope, Arc::new(datasource)));
         call.end(changed).await
     }
@@ -191,9 +191,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::delete_datasource`]; `Unavailable` when files cannot be removed.
-    pub async fn delete_datasource(&self, id: &str, version: Option<u64>) -> Result<()> {
+    pub async fn delete_datasource(&self, id: &str, if_match: Option<Vec<Revision>>) -> Result<()> {
         let call = self.begin(format!("datasource:{id}")).await?;
-        let gone = call.parts.administration.delete_datasource(&call.context, &call.scope, id, version).await;
+        let gone = call.parts.administration.delete_datasource(&call.context, &call.scope, id, if_match).await;
         let done = match gone {
             Ok(datasource) => forget(&call, &[datasource]).await,
             Err(error) => Err(error),
@@ -238,9 +238,14 @@ impl Session {
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::change_user`].
-    pub async fn change_user(&self, id: &str, groups: Option<BTreeSet<String>>, version: Option<u64>) -> Result<User> {
+    pub async fn change_user(
+        &self,
+        id: &str,
+        groups: Option<BTreeSet<String>>,
+        if_match: Option<Vec<Revision>>,
+    ) -> Result<User> {
         let call = self.begin(format!("user:{id}")).await?;
-        let changed = call.parts.administration.change_user(&call.context, &call.scope, id, groups, version).await;
+        let changed = call.parts.administration.change_user(&call.context, &call.scope, id, groups, if_match).await;
         call.end(changed).await
     }
 
@@ -248,9 +253,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::delete_user`].
-    pub async fn delete_user(&self, id: &str, version: Option<u64>) -> Result<()> {
+    pub async fn delete_user(&self, id: &str, if_match: Option<Vec<Revision>>) -> Result<()> {
         let call = self.begin(format!("user:{id}")).await?;
-        let done = call.parts.administration.delete_user(&call.context, &call.scope, id, version).await;
+        let done = call.parts.administration.delete_user(&call.context, &call.scope, id, if_match).await;
         call.end(done).await
     }
 
@@ -291,9 +296,14 @@ impl Session {
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::change_group`].
-    pub async fn change_group(&self, id: &str, title: Option<String>, version: Option<u64>) -> Result<Group> {
+    pub async fn change_group(
+        &self,
+        id: &str,
+        title: Option<String>,
+        if_match: Option<Vec<Revision>>,
+    ) -> Result<Group> {
         let call = self.begin(format!("group:{id}")).await?;
-        let changed = call.parts.administration.change_group(&call.context, &call.scope, id, title, version).await;
+        let changed = call.parts.administration.change_group(&call.context, &call.scope, id, title, if_match).await;
         call.end(changed).await
     }
 
@@ -301,9 +311,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::delete_group`].
-    pub async fn delete_group(&self, id: &str, version: Option<u64>) -> Result<()> {
+    pub async fn delete_group(&self, id: &str, if_match: Option<Vec<Revision>>) -> Result<()> {
         let call = self.begin(format!("group:{id}")).await?;
-        let done = call.parts.administration.delete_group(&call.context, &call.scope, id, version).await;
+        let done = call.parts.administration.delete_group(&call.context, &call.scope, id, if_match).await;
         call.end(done).await
     }
 
@@ -351,10 +361,11 @@ impl Session {
         &self,
         id: &str,
         expires_at: Option<Option<time::OffsetDateTime>>,
-        version: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<Grant> {
         let call = self.begin(format!("grant:{id}")).await?;
-        let changed = call.parts.administration.change_grant(&call.context, &call.scope, id, expires_at, version).await;
+        let changed =
+            call.parts.administration.change_grant(&call.context, &call.scope, id, expires_at, if_match).await;
         call.end(changed).await
     }
 
@@ -362,9 +373,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::delete_grant`].
-    pub async fn delete_grant(&self, id: &str, version: Option<u64>) -> Result<()> {
+    pub async fn delete_grant(&self, id: &str, if_match: Option<Vec<Revision>>) -> Result<()> {
         let call = self.begin(format!("grant:{id}")).await?;
-        let done = call.parts.administration.delete_grant(&call.context, &call.scope, id, version).await;
+        let done = call.parts.administration.delete_grant(&call.context, &call.scope, id, if_match).await;
         call.end(done).await
     }
 
@@ -418,11 +429,11 @@ impl Session {
         id: &str,
         name: Option<String>,
         expires_at: Option<Option<time::OffsetDateTime>>,
-        version: Option<u64>,
+        if_match: Option<Vec<Revision>>,
     ) -> Result<ApiKey> {
         let call = self.begin(format!("key:{id}")).await?;
         let changed =
-            call.parts.administration.change_key(&call.context, &call.scope, id, name, expires_at, version).await;
+            call.parts.administration.change_key(&call.context, &call.scope, id, name, expires_at, if_match).await;
         call.end(changed).await
     }
 
@@ -430,9 +441,9 @@ impl Session {
     ///
     /// # Errors
     /// As [`ucap_authz::Administration::delete_key`].
-    pub async fn delete_key(&self, id: &str, version: Option<u64>) -> Result<()> {
+    pub async fn delete_key(&self, id: &str, if_match: Option<Vec<Revision>>) -> Result<()> {
         let call = self.begin(format!("key:{id}")).await?;
-        let done = call.parts.administration.delete_key(&call.context, &call.scope, id, version).await;
+        let done = call.parts.administration.delete_key(&call.context, &call.scope, id, if_match).await;
         call.end(done).await
     }
 }
@@ -458,7 +469,7 @@ async fn change_datasource(
     call: &Call<'_>,
     id: &str,
     change: &DatasourceChange,
-    version: Option<u64>,
+    if_match: Option<Vec<Revision>>,
 ) -> Result<Datasource> {
     let gate = &call.parts.gate;
     let (context, scope): (&RequestContext, &Scope) = (&call.context, &call.scope);
@@ -471,7 +482,8 @@ async fn change_datasource(
             Some(schema) => Some(Settings::of(&held)?.with_more_fields(schema)?.to_json()),
             None => None,
         };
-        let expected = version.or(settings.is_some().then_some(held.stamp.version));
+        let read_here = || settings.is_some().then(|| vec![Revision::of(held.stamp)]);
+        let expected = if_match.clone().or_else(read_here);
         let patch = DatasourcePatch {
             title: change.title.clone(),
             domain: change.domain.clone(),
@@ -481,7 +493,7 @@ async fn change_datasource(
         match call.parts.administration.change_datasource(context, scope, id, patch, expected).await {
             Err(error)
                 if error.kind() == ErrorKind::PreconditionFailed
-                    && version.is_none()
+                    && if_match.is_none()
                     && attempt < SETTINGS_ATTEMPTS =>
             {
                 attempt += 1;

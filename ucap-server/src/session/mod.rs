@@ -5,10 +5,11 @@ mod audit;
 pub mod catalog;
 mod ingest;
 mod models;
-mod page;
+pub(crate) mod page;
 
 use ucap_authz::{Caller, Scope};
 use ucap_core::{ErrorKind, Principal, RequestContext, Result};
+use ucap_retrieval::content::Condition;
 use ucap_retrieval::hit::{DatasourceStats, DeleteReport, RecordAnswer, SearchAnswer};
 use ucap_retrieval::query::SearchRequest;
 use ucap_retrieval::retriever::{Ingest, PutBody, Selection};
@@ -57,6 +58,12 @@ impl Session {
     /// The platform it belongs to.
     pub fn platform(&self) -> &Platform {
         &self.platform
+    }
+
+    /// What tokens are bound to that this caller alone may bring back.
+    #[cfg(feature = "http")]
+    pub(crate) fn binding(&self) -> [u8; 32] {
+        self.caller.binding()
     }
 
     fn parts(&self) -> &Parts {
@@ -112,13 +119,19 @@ impl Session {
         call.end(ingest).await.map(SessionIngest::new)
     }
 
-    /// Adds or replaces one record. Also tells whether it is new.
+    /// Adds or replaces one record, if all `conditions` hold of the one that is there. Also tells whether it is new.
     ///
     /// # Errors
     /// As [`ucap_retrieval::Retriever::put`].
-    pub async fn put(&self, datasource: &str, record: &str, body: PutBody) -> Result<(bool, RecordAnswer)> {
+    pub async fn put(
+        &self,
+        datasource: &str,
+        record: &str,
+        body: PutBody,
+        conditions: Vec<Condition>,
+    ) -> Result<(bool, RecordAnswer)> {
         let call = self.begin(format!("datasource:{datasource}")).await?;
-        let answer = call.parts.retriever.put(&call.context, &call.scope, datasource, record, body).await;
+        let answer = call.parts.retriever.put(&call.context, &call.scope, datasource, record, body, conditions).await;
         call.end(answer).await
     }
 
@@ -132,13 +145,13 @@ impl Session {
         call.end(report).await
     }
 
-    /// Deletes one record.
+    /// Deletes one record, if all `conditions` hold of it.
     ///
     /// # Errors
     /// As [`ucap_retrieval::Retriever::delete_record`].
-    pub async fn delete_record(&self, datasource: &str, record: &str) -> Result<()> {
+    pub async fn delete_record(&self, datasource: &str, record: &str, conditions: Vec<Condition>) -> Result<()> {
         let call = self.begin(format!("datasource:{datasource}")).await?;
-        let done = call.parts.retriever.delete_record(&call.context, &call.scope, datasource, record).await;
+        let done = call.parts.retriever.delete_record(&call.context, &call.scope, datasource, record, conditions).await;
         call.end(done).await
     }
 

@@ -1,5 +1,13 @@
 //! Lists by id, a page at a time.
 
+use ucap_core::{Error, ErrorKind};
+
+/// The one answer to every cursor that is not the caller's for this list.
+pub(crate) fn invalid_cursor() -> Error {
+    let message = "the cursor is not one of yours for this list; begin again without cursor";
+    Error::new(ErrorKind::InvalidCursor, message).with_param("cursor")
+}
+
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {

@@ -1,5 +1,6 @@
 //! The catalog in one SQLite file: the default of a platform on one machine.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 use crate::catalog::change::{Change, Object};
 use crate::catalog::store::{CatalogImage, CatalogStore};
+use crate::data_directory::private;
 use crate::error::{Error, ErrorKind, Result};
 
 const SCHEMA: [&str; 3] = [
@@ -22,11 +24,16 @@ const SCHEMA: [&str; 3] = [
 pub struct SqliteCatalogStore(SqlitePool);
 
 impl SqliteCatalogStore {
-    /// Opens the file at `path`, or creates it.
+    /// Opens the file at `path`, or creates it, for its owner alone.
     ///
     /// # Errors
     /// `Unavailable` when it cannot be opened.
     pub async fn open(path: &Path) -> Result<Self> {
+        // SQLite would create it for whoever the umask lets in; the files beside it get the rights that it has.
+        private(OpenOptions::new().append(true).create(true)).open(path).map_err(|cause| {
+            let message = format!("{} cannot be opened: {cause}", path.display());
+            Error::new(ErrorKind::Unavailable, message).with_source(cause)
+        })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

@@ -8,6 +8,7 @@ use moka::sync::Cache;
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use ucap_core::catalog::Datasource;
+use ucap_core::data_directory::create_private;
 use ucap_core::{Error, ErrorKind, Result};
 
 use super::cpu_pool::CpuPool;
@@ -15,6 +16,7 @@ use super::manifest::Manifest;
 use super::open_set::Use;
 use super::records::Records;
 use super::state::{State, VectorSpace, blocking};
+use crate::content::Demand;
 use crate::datastore::{Candidates, PageRequest, PageRow, Write, Written};
 use crate::filter::Predicate;
 use crate::hit::DatasourceStats;
@@ -104,10 +106,16 @@ impl OpenDatasource {
         blocking(move || flush(&state)).await
     }
 
-    /// Applies `writes`; `held` keeps the datasource open while a flush goes on behind the answer.
-    pub(super) async fn write(&self, writes: Vec<Write>, turn: &Turn, held: Use) -> Result<Vec<Written>> {
+    /// Applies `writes` if all `demands` are met; `held` keeps the datasource open while a flush goes on behind the answer.
+    pub(super) async fn write(
+        &self,
+        writes: Vec<Write>,
+        demands: &[Demand],
+        turn: &Turn,
+        held: Use,
+    ) -> Result<Vec<Written>> {
         let _in_order = self.writing.lock().await;
-        let (applied, effect) = self.records.write(writes, turn).await?;
+        let (applied, effect) = self.records.write(writes, demands, turn).await?;
         let state = Arc::clone(&self.state);
         let (written, waiting) = blocking(move || {
             let mut state = state.write();
@@ -217,7 +225,7 @@ fn flush(state: &RwLock<State>) -> Result<()> {
 }
 
 fn make_directory(directory: &Path) -> Result<()> {
-    std::fs::create_dir_all(directory).map_err(|cause| {
+    create_private(directory).map_err(|cause| {
         Error::new(ErrorKind::Unavailable, "a datasource's directory cannot be made; see the log").with_source(cause)
     })
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use ucap_core::catalog::Datasource;
+use ucap_core::data_directory::private;
 use ucap_core::{Error, ErrorKind, Result};
 
 use crate::fold::FOLD_REVISION;
@@ -69,7 +70,7 @@ impl Manifest {
 /// Under its name the file is whole or not there.
 fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file = std::fs::File::create(&beside)?;
+    let mut file = private(std::fs::OpenOptions::new().write(true).create(true).truncate(true)).open(&beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(beside, path)

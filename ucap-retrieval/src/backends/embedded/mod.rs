@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use ucap_core::catalog::Datasource;
+use ucap_core::data_directory::create_private;
 use ucap_core::{EmbeddingModel, Error, ErrorKind, RequestContext, Result};
 
 use self::open_set::OpenSet;
@@ -78,7 +79,7 @@ impl EmbeddedBackend {
     /// # Errors
     /// `Unavailable` when the directory cannot be made.
     pub fn open(directory: PathBuf, options: EmbeddedOptions) -> Result<Arc<Self>> {
-        std::fs::create_dir_all(&directory).map_err(|cause| {
+        create_private(&directory).map_err(|cause| {
             Error::new(ErrorKind::Unavailable, format!("{} cannot be made", directory.display())).with_source(cause)
         })?;
         Ok(Arc::new(Self { set: Arc::new(OpenSet::new(directory, options)) }))

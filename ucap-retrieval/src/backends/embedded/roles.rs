@@ -13,6 +13,7 @@ use super::name_of;
 use super::open_set::{OpenSet, Use};
 use crate::analysis::TermGroup;
 use crate::bm25::Weights;
+use crate::content::Demand;
 use crate::datastore::{
     Candidates, CollectionStatistics, Found, Original, OriginalStore, PageRequest, PageRow, PassageIndex, RecordStore,
     Scored, Write, Written, demand,
@@ -42,12 +43,18 @@ impl Roles {
 
 #[async_trait]
 impl RecordStore for Roles {
-    async fn write(&self, context: &RequestContext, permit: &Permit, writes: Vec<Write>) -> Result<Vec<Written>> {
+    async fn write(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        writes: Vec<Write>,
+        demands: Vec<Demand>,
+    ) -> Result<Vec<Written>> {
         demand(permit, Action::Write, &self.datasource)?;
         let turn = self.set.writing(&name_of(&self.datasource)).turn().await;
         let open = self.take(context, permit, Action::Write).await?;
         // A caller that goes away must not stop a commit half way to the indexes.
-        match tokio::spawn(async move { open.write(writes, &turn, open.clone()).await }).await {
+        match tokio::spawn(async move { open.write(writes, &demands, &turn, open.clone()).await }).await {
             Ok(answer) => answer,
             Err(cause) => Err(Error::internal("a write ended early; see the log").with_source(cause)),
         }

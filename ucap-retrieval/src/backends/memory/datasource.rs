@@ -15,6 +15,7 @@ use ucap_core::{Action, Error, RequestContext, Result};
 use super::ranking::{best, by_evidence, frequency, lexical_score, vector_score};
 use crate::analysis::TermGroup;
 use crate::bm25::Weights;
+use crate::content::Demand;
 use crate::datastore::{
     After, Candidates, CollectionStatistics, Found, NewPassage, Original, OriginalStore, PageRequest, PageRow,
     PassageIndex, RecordStore, Scored, SortValue, Write, Written, demand,
@@ -162,11 +163,20 @@ fn is_behind(after: &After, sort: &[SortKey], row: &PageRow) -> bool {
 
 #[async_trait]
 impl RecordStore for MemoryDatasource {
-    async fn write(&self, _context: &RequestContext, permit: &Permit, writes: Vec<Write>) -> Result<Vec<Written>> {
+    async fn write(
+        &self,
+        _context: &RequestContext,
+        permit: &Permit,
+        writes: Vec<Write>,
+        demands: Vec<Demand>,
+    ) -> Result<Vec<Written>> {
         self.demand(permit, Action::Write)?;
         let turn = self.held.writing().turn().await;
         let _effect = turn.effect();
         let mut state = self.held.0.write();
+        for demand in &demands {
+            demand.check(state.by_id(&demand.id).map(|row| &row.hash))?;
+        }
         state.change += 1;
         let write = |write| match write {
             Write::Put { record, hash, passages } => state.put(*record, hash, passages),

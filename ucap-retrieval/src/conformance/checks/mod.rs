@@ -23,6 +23,7 @@ macro_rules! checks {
 pub fn checks() -> Vec<Check> {
     checks![
         false writes::say_what_they_did,
+        false writes::happen_only_as_demanded,
         false writes::are_found_and_gone_in_every_leg,
         false writes::leave_dead_rows_unreadable,
         false writes::keep_ids_byte_for_byte,

@@ -48,7 +48,7 @@ async fn refuse_writing(store: &Store, permit: &Permit) -> Outcome {
     const DENIED: ErrorKind = ErrorKind::PermissionDenied;
     let (context, roles) = (store.context(), &store.roles);
     let writes = vec![Write::Delete("a".into())];
-    expect_refusal("write", roles.records.write(context, permit, writes).await, DENIED)?;
+    expect_refusal("write", roles.records.write(context, permit, writes, Vec::new()).await, DENIED)?;
     expect_refusal("hashes", roles.records.hashes(context, permit, &["a".into()]).await, DENIED)?;
     expect_refusal("known_vectors", roles.passages.known_vectors(context, permit, &["a".into()]).await, DENIED)?;
     let held = roles.originals.get(context, &store.read, "a").await?;

@@ -7,6 +7,7 @@ use ucap_core::RequestContext;
 
 use crate::conformance::random::all_types;
 use crate::conformance::{Outcome, Random, WordEmbedder, World, expect_same, expect_that};
+use crate::content::{Condition, Demand};
 use crate::datastore::{Write, Written};
 use crate::query::Withdrawn;
 
@@ -44,6 +45,47 @@ pub(super) async fn say_what_they_did(world: &mut World) -> Outcome {
         "a deleted record has no original",
         store.roles.originals.get(store.context(), &store.read, "b").await?.is_none(),
     )
+}
+
+pub(super) async fn happen_only_as_demanded(world: &mut World) -> Outcome {
+    world.datasource("m", &all_types()).await?;
+    let store = world.store("m").await?;
+    let (one, two) = (json!({"id": "a", "t": "one"}), json!({"id": "a", "t": "two"}));
+    let hash = |record: &serde_json::Value| *blake3::hash(record.to_string().as_bytes()).as_bytes();
+    let of = |id: &str, condition: Condition| vec![Demand { id: id.into(), condition }];
+    let put = |record: &serde_json::Value| Ok::<_, ucap_core::Error>(vec![store.put(record)?]);
+    let delete = || vec![Write::Delete("a".into())];
+    let both = [of("a", Condition::Present), of("b", Condition::Present)].concat();
+    let steps = [
+        (put(&one)?, of("a", Condition::Present), None),
+        (put(&one)?, of("a", Condition::OneOf(vec![hash(&one)])), None),
+        (delete(), of("a", Condition::Present), None),
+        (put(&one)?, of("a", Condition::Absent), Some(Written::Created)),
+        (put(&two)?, of("a", Condition::Absent), None),
+        (put(&two)?, of("a", Condition::OneOf(vec![hash(&two)])), None),
+        (put(&two)?, of("a", Condition::NoneOf(vec![hash(&one), hash(&two)])), None),
+        (put(&two)?, both, None),
+        (put(&two)?, of("a", Condition::OneOf(vec![hash(&two), hash(&one)])), Some(Written::Replaced)),
+        (delete(), of("a", Condition::OneOf(vec![hash(&one)])), None),
+        (put(&json!({"id": "b"}))?, of("a", Condition::Absent), None),
+        (delete(), of("a", Condition::OneOf(vec![hash(&two)])), Some(Written::Deleted)),
+    ];
+    for (number, (writes, demands, want)) in steps.into_iter().enumerate() {
+        let shown = format!("step {number}: {writes:?} if {demands:?}");
+        let ids = ["a".to_owned(), "b".to_owned()];
+        let before = store.roles.records.hashes(store.context(), &store.write, &ids).await?;
+        let done = store.write_if(writes, demands).await;
+        match (done, want) {
+            (Ok(done), want) => expect_same(shown, done.first().copied(), want)?,
+            (Err(error), None) => {
+                expect_same(format!("{shown}: the error"), error.kind(), ucap_core::ErrorKind::PreconditionFailed)?;
+                let after = store.roles.records.hashes(store.context(), &store.write, &ids).await?;
+                expect_same(format!("{shown}: what is there"), after, before)?;
+            }
+            (Err(error), Some(_)) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn are_found_and_gone_in_every_leg(world: &mut World) -> Outcome {
@@ -217,8 +259,8 @@ pub(super) async fn of_nothing_change_nothing(world: &mut World) -> Outcome {
     // A request that is over still ends its write or leaves nothing: an answer is not there to be cancelled half way.
     let over = RequestContext::new("over");
     over.cancel();
-    let ended =
-        store.roles.records.write(&over, &store.write, vec![store.put(&json!({"id": "c", "t": "late"}))?]).await;
+    let late = vec![store.put(&json!({"id": "c", "t": "late"}))?];
+    let ended = store.roles.records.write(&over, &store.write, late, Vec::new()).await;
     let is_there = store.roles.originals.get(store.context(), &store.read, "c").await?.is_some();
     let is_found = !store.lexical("late", &store.everything().await?, 10).await?.is_empty();
     expect_same("a write is all or nothing, in every leg", (is_there, is_found), (ended.is_ok(), ended.is_ok()))

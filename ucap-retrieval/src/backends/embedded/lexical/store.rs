@@ -11,6 +11,7 @@ use tantivy::schema::{
 };
 use tantivy::store::Compressor;
 use tantivy::{Index, SegmentReader, TantivyError};
+use ucap_core::data_directory::create_private;
 use ucap_core::{Error, ErrorKind, Result};
 
 use super::segment::Segment;
@@ -97,7 +98,7 @@ impl Store {
     /// Opens the index in `directory`, or starts an empty one where there is none, where it was made with another
     /// `fingerprint`, or where it is damaged.
     pub(super) fn open(directory: &Path, fingerprint: &str) -> Result<(Self, Loaded)> {
-        fs::create_dir_all(directory).map_err(|error| system(directory, error))?;
+        create_private(directory).map_err(|error| system(directory, error))?;
         let store = match Self::open_existing(directory, fingerprint) {
             Ok(store) => match store.load_all() {
                 Ok(loaded) => return Ok((store, loaded)),
@@ -117,7 +118,7 @@ impl Store {
 
     fn create(directory: &Path, fingerprint: &str) -> Result<(Self, Loaded)> {
         fs::remove_dir_all(directory).map_err(|error| system(directory, error))?;
-        fs::create_dir_all(directory).map_err(|error| system(directory, error))?;
+        create_private(directory).map_err(|error| system(directory, error))?;
         let settings = IndexSettings { docstore_compression: Compressor::None, ..IndexSettings::default() };
         let (schema, fields) = schema();
         let index =

@@ -7,6 +7,7 @@ mod read;
 mod sql;
 mod write;
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use roaring::RoaringBitmap;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use tokio::sync::Mutex;
-use ucap_core::{Error, Result};
+use ucap_core::data_directory::private;
+use ucap_core::{Error, ErrorKind, Result};
 
 use self::layout::{LAYOUT_REVISION, Layout};
 use self::sql::failed;
@@ -47,8 +49,13 @@ pub(super) struct Counters {
 }
 
 impl Records {
-    /// Opens the file, or makes it, with a column for each field of `schema`.
+    /// Opens the file, or makes it for its owner alone, with a column for each field of `schema`.
     pub(super) async fn open(path: &Path, schema: &Schema) -> Result<Self> {
+        // SQLite would make it for whoever the umask lets in; the files beside it get the rights that it has.
+        private(OpenOptions::new().append(true).create(true)).open(path).map_err(|cause| {
+            let message = "a datasource's records cannot be opened; see the log";
+            Error::new(ErrorKind::Unavailable, message).with_source(cause)
+        })?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

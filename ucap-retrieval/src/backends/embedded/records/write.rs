@@ -9,6 +9,7 @@ use super::layout::{Layout, OF_A_RECORD};
 use super::predicate::element_text;
 use super::sql::{SqlValue, Statement, failed, insert};
 use super::{Counters, Records, broken, checked, counters};
+use crate::content::Demand;
 use crate::datastore::{NewPassage, Write, Written};
 use crate::filter::Operand;
 use crate::fold::fold;
@@ -51,13 +52,22 @@ struct Inserts {
 }
 
 impl Records {
-    /// Applies `writes` in one transaction. Content that is there already is left as it is. The write takes effect until what
-    /// follows the records has followed, and the second answer is dropped.
-    pub(in super::super) async fn write(&self, writes: Vec<Write>, turn: &Turn) -> Result<(Applied, Option<Effect>)> {
+    /// Applies `writes` in one transaction, if what is there meets all `demands`. Content that is there already is left as it
+    /// is. The write takes effect until what follows the records has followed, and the second answer is dropped.
+    pub(in super::super) async fn write(
+        &self,
+        writes: Vec<Write>,
+        demands: &[Demand],
+        turn: &Turn,
+    ) -> Result<(Applied, Option<Effect>)> {
         let mut writer = self.writer.lock().await;
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        let ids: Vec<String> = writes.iter().map(|write| write.id().to_owned()).collect();
+        let named = writes.iter().map(Write::id).chain(demands.iter().map(|demand| &*demand.id));
+        let ids: Vec<String> = named.map(str::to_owned).collect();
         let held = held_rows(&mut transaction, &ids).await?;
+        for demand in demands {
+            demand.check(held.get(&demand.id).map(|(_, hash)| hash))?;
+        }
         let mut at = counters(&mut transaction).await?;
         let mut applied = Applied { written: Vec::new(), removed: Vec::new(), added: Vec::new(), counters: at };
         let mut inserts = Inserts::default();

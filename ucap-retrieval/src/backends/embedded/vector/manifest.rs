@@ -1,10 +1,11 @@
 //! Which segment files make up the index, and the last change that they have applied.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use ucap_core::data_directory::private;
 
 const FORMAT: u32 = 1;
 const FILE: &str = "manifest";
@@ -53,7 +54,7 @@ impl Manifest {
     pub(super) fn write(&self, directory: &Path) -> io::Result<()> {
         let json = serde_json::to_string(self)?;
         let temporary = directory.join("manifest.tmp");
-        let mut file = File::create(&temporary)?;
+        let mut file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&temporary)?;
         write!(file, "{}\n{json}", blake3::hash(json.as_bytes()).to_hex())?;
         file.sync_all()?;
         // The segments' names must be on disk before the manifest that names them.

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
+use ucap_core::data_directory::create_private;
 use ucap_core::{Error, ErrorKind, RequestContext, Result};
 
 use self::columns::{Rows, ScanColumns, stride_of};
@@ -80,7 +81,7 @@ impl VectorIndex {
             return Err(Error::invalid("dimensions", message));
         }
         let system = |error| failed(directory, error);
-        std::fs::create_dir_all(directory).map_err(system)?;
+        create_private(directory).map_err(system)?;
         let manifest = Manifest::read(directory, dimensions, fingerprint).map_err(system)?;
         let mut manifest = manifest.unwrap_or_else(|| Manifest::new(dimensions, fingerprint));
         // Numbers of dropped files are not used again either.

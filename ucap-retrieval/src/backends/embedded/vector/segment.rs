@@ -15,7 +15,7 @@
 //! scan sections are hashed as a whole at their first use, exact rows by group at theirs: hashing all of a large file
 //! would hold up the first search for no need, and nothing is used before it is proved.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::Mmap;
+use ucap_core::data_directory::private;
 
 use super::columns::{ScanColumns, record_bytes_of, stride_of};
 
@@ -200,7 +201,8 @@ impl Segment {
         header.extend_from_slice(header_checksum.as_bytes());
 
         let temporary = path.with_extension("tmp");
-        let mut out = BufWriter::new(File::create(&temporary)?);
+        let file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&temporary)?;
+        let mut out = BufWriter::new(file);
         out.write_all(&header)?;
         out.write_all(&body)?;
         for row in rows {
