@@ -49,6 +49,7 @@ pub mod settings;
 pub mod severity;
 mod sort_order;
 pub mod timestamp;
+mod unit_vector;
 pub mod value;
 pub mod version;
 
@@ -56,5 +57,5 @@ pub use datastore::{Datastore, DatastoreBackend};
 pub use filter::Filter;
 pub use hit::{DatasourceStats, DeleteReport, Hit, IngestReport, RecordAnswer, Rejection, SearchAnswer, Timings};
 pub use query::{Mode, SearchRequest, SortKey, Withdrawn};
-pub use retriever::{Ingest, PutBody, Retriever, RetrieverOptions, Selection};
+pub use retriever::{Ingest, PutBody, Retriever, RetrieverOptions, Selection, Wait};
 pub use settings::{NewSettings, Settings};
