@@ -51,6 +51,12 @@ pub trait DatastoreBackend: Debug + Send + Sync + 'static {
     /// `DeadlineExceeded` when the writes under way do not end in time.
     async fn pause(&self, context: &RequestContext, datasources: &[Arc<Datasource>]) -> Result<Pause>;
 
+    /// Those of `datasources` in which records may wait for their embeddings, found without opening them.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn with_queues(&self, datasources: Vec<Arc<Datasource>>) -> Result<Vec<Arc<Datasource>>>;
+
     /// Writes what waits in memory and closes everything.
     ///
     /// # Errors
@@ -85,6 +91,8 @@ pub struct Datastore {
     pub passages: Arc<dyn PassageIndex>,
     /// What was ingested, as it was.
     pub originals: Arc<dyn OriginalStore>,
+    /// What was accepted and waits: a part of the records' role.
+    pub queue: Arc<dyn IngestQueue>,
 }
 
 /// Demands that `permit` allows `action` on the datasource of this generation.
@@ -146,9 +154,32 @@ pub enum Write {
         hash: [u8; 32],
         /// Its passages.
         passages: Vec<NewPassage>,
+        /// Where it comes from, and when.
+        origin: Origin,
     },
-    /// Deletes the record of this id, if it is there.
+    /// Deletes the record of this id, if it is there or waits.
     Delete(String),
+    /// Deletes the record of this id, if it was ingested last at this instant (Unix seconds) or before.
+    Expire(String, i64),
+}
+
+impl Write {
+    /// The id it is about.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Put { record, .. } => &record.id,
+            Self::Delete(id) | Self::Expire(id, _) => id,
+        }
+    }
+}
+
+/// Where a record that is written comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// When it was ingested, in Unix seconds. Its age counts from the latest time, also of the same content.
+    pub at: i64,
+    /// Its place in the queue; `None` for one that did not wait. It is written only while it stands there.
+    pub queued: Option<u64>,
 }
 
 /// What a write did, step by step.
@@ -164,6 +195,62 @@ pub enum Written {
     Deleted,
     /// There was nothing to delete.
     Missing,
+    /// It had waited, and something newer came meanwhile: nothing was written.
+    Superseded,
+}
+
+/// A record that is to wait for its embedding.
+#[derive(Debug, Clone)]
+pub struct Deferred {
+    /// Its id.
+    pub id: String,
+    /// BLAKE3 of its canonical content.
+    pub hash: [u8; 32],
+    /// The JSON it came as.
+    pub body: Box<RawValue>,
+    /// When it came, in Unix seconds.
+    pub at: i64,
+}
+
+/// A record that waits.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// Its place: ascending in the order in which records came, and never used again.
+    pub place: u64,
+    /// The record.
+    pub record: Deferred,
+}
+
+/// How much may wait in one datasource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueBound {
+    /// Records.
+    pub records: u64,
+    /// Bytes of their JSON.
+    pub bytes: u64,
+}
+
+impl Default for QueueBound {
+    /// 100,000 records, 1 GiB.
+    fn default() -> Self {
+        Self { records: 100_000, bytes: 1 << 30 }
+    }
+}
+
+impl QueueBound {
+    /// Whether so much may wait.
+    ///
+    /// # Errors
+    /// `Overloaded` when it is too much.
+    pub fn check(self, records: u64, bytes: u64) -> Result<()> {
+        if records <= self.records && bytes <= self.bytes {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Overloaded,
+            "too many records of the datasource wait for their embedding; send the rest later, or without wait=durable",
+        ))
+    }
 }
 
 /// The rows that a filter leaves, at one state of the data.
@@ -332,11 +419,49 @@ pub trait RecordStore: Debug + Send + Sync + 'static {
     /// `PermissionDenied` without read; `Unavailable`.
     async fn ids(&self, context: &RequestContext, permit: &Permit, rows: &[u32]) -> Result<Vec<Option<String>>>;
 
+    /// The records that were ingested longest ago, at most `limit`: id and Unix seconds, oldest first, then by id.
+    ///
+    /// # Errors
+    /// `PermissionDenied` without write; `Unavailable`.
+    async fn oldest(&self, context: &RequestContext, permit: &Permit, limit: usize) -> Result<Vec<(String, i64)>>;
+
     /// How much there is.
     ///
     /// # Errors
     /// `PermissionDenied` without read; `Unavailable`.
     async fn stats(&self, context: &RequestContext, permit: &Permit) -> Result<DatasourceStats>;
+}
+
+/// Records that were accepted and wait for their embeddings: durable, counted, and in no leg. A newer write or delete of
+/// the same id takes the place of one that waits.
+#[async_trait]
+pub trait IngestQueue: Debug + Send + Sync + 'static {
+    /// Lets `records` wait, all or none, in order; one id at most once. What the datasource has of these ids is gone when it
+    /// answers, apart from the same content, which stays and does not wait. It answers when they would survive a power loss.
+    ///
+    /// # Errors
+    /// `PermissionDenied` without write; `Overloaded` when more than `bound` would wait; `Unavailable` when nothing was
+    /// written.
+    async fn defer(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        records: Vec<Deferred>,
+        bound: QueueBound,
+    ) -> Result<Vec<Written>>;
+
+    /// Those that wait behind the place `after`, in order: at most `limit`, and no more than fit in `bytes` (one at least).
+    ///
+    /// # Errors
+    /// `PermissionDenied` without write; `Unavailable`.
+    async fn queued(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        after: u64,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<Queued>>;
 }
 
 /// What BM25 needs to know of a collection: sums over datasources weigh a query.

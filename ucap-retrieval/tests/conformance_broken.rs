@@ -23,7 +23,7 @@ fn each_fault_is_caught_by_a_check_of_its_own() {
 #[test]
 fn the_random_sequences_alone_catch_what_answers_show() {
     // Not seen through a retriever: it never mixes permits, reads nothing of a datasource that is gone, asks for more than
-    // a sequence writes; the sequences demand nothing, and nobody writes while they search.
+    // a sequence writes; the sequences demand nothing, do one thing after the other, and nobody writes while they search.
     let unseen = [
         Fault::ServesOtherPermits,
         Fault::Remembers,
@@ -31,6 +31,8 @@ fn the_random_sequences_alone_catch_what_answers_show() {
         Fault::IgnoresDemands,
         Fault::NoticesNothing,
         Fault::PausesNothing,
+        Fault::ExpiresTheYoung,
+        Fault::RevivesTheSuperseded,
     ];
     let sequences =
         checks().into_iter().find(|check| check.name.contains("sequences") && !check.needs_lasting).unwrap();

@@ -63,9 +63,9 @@ fn requests() -> Vec<SearchRequest> {
         .into_iter()
         .flat_map(|mode| ["heap overflow", "CVE-2021-44228"].map(|query| SearchRequest::new(query).with_mode(mode)))
         .collect();
-    let filter = SearchRequest { mode: Mode::Filter, ..SearchRequest::default() };
-    let sort = vec![SortKey { field: "published".to_owned(), descending: true }];
-    requests.push(SearchRequest { sort, ..filter.clone() });
+    let mut filter = SearchRequest::default().with_mode(Mode::Filter);
+    requests.push(filter.clone());
+    filter.sort = vec![SortKey { field: "published".to_owned(), descending: true }];
     requests.push(filter);
     for request in &mut requests {
         request.limit = 300;
@@ -139,7 +139,7 @@ async fn writers_and_readers_share_two_places() {
     for task in writers.chain(readers).collect::<Vec<_>>() {
         task.await.unwrap();
     }
-    let all = SearchRequest { mode: Mode::Filter, limit: 1, ..SearchRequest::default() };
+    let all = SearchRequest::default().with_mode(Mode::Filter).with_limit(1);
     let total = world.search("admin", &all).await.unwrap().total;
     let admin = world.admin().await.unwrap();
     let mut records = 0;
@@ -147,7 +147,8 @@ async fn writers_and_readers_share_two_places() {
         let held = world.retriever().stats(world.context(), &admin, &name(i)).await.unwrap();
         records += held.records;
     }
-    let withdrawn = SearchRequest { withdrawn: ucap_retrieval::Withdrawn::Only, ..all.clone() };
+    let mut withdrawn = all;
+    withdrawn.withdrawn = ucap_retrieval::Withdrawn::Only;
     assert_eq!(total + world.search("admin", &withdrawn).await.unwrap().total, records);
     world.close().await.unwrap();
 }

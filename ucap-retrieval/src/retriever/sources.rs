@@ -27,8 +27,6 @@ pub(super) struct Source {
     pub(super) settings: Settings,
     pub(super) store: Datastore,
     pub(super) predicate: Predicate,
-    /// Whether the request names it.
-    pub(super) is_named: bool,
     /// The rows that the filter leaves.
     pub(super) candidates: Arc<Candidates>,
     /// What it adds to the statistics; of a search with a BM25 leg only.
@@ -37,9 +35,10 @@ pub(super) struct Source {
 
 /// A datasource that is selected, before it is opened.
 pub(super) struct Selected {
-    pub(super) permit: Permit,
+    permit: Permit,
     pub(super) settings: Settings,
     predicate: Predicate,
+    /// Whether the request names it.
     pub(super) is_named: bool,
 }
 
@@ -130,7 +129,7 @@ impl Retriever {
         survey: &Survey<'_>,
         selected: Selected,
     ) -> Result<Result<Source, String>> {
-        let Selected { permit, settings, predicate, is_named } = selected;
+        let Selected { permit, settings, predicate, .. } = selected;
         let store = match self.backend.open(context, permit.datasource()).await {
             Ok(store) => store,
             Err(error) if error.kind() == ErrorKind::DatasourceRebuilding && survey.request.partial => {
@@ -148,7 +147,7 @@ impl Retriever {
             Some(groups) => store.passages.statistics(context, &permit, groups).await?,
             None => CollectionStatistics::default(),
         };
-        Ok(Ok(Source { permit, settings, store, predicate, is_named, candidates, statistics }))
+        Ok(Ok(Source { permit, settings, store, predicate, candidates, statistics }))
     }
 }
 

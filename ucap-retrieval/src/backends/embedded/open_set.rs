@@ -241,22 +241,20 @@ impl OpenSet {
 
     /// Closes the least recently used of those that nobody uses; whether there was one.
     async fn close_least_recent(&self) -> Result<bool> {
-        let mut by_use: Vec<(u64, String, Slot)> = {
-            let slots = self.slots.lock();
-            slots.by_name.iter().map(|(name, (used, slot))| (*used, name.clone(), Arc::clone(slot))).collect()
+        let is_open = |slot: &Slot| slot.try_lock().is_ok_and(|held| held.is_some());
+        let mut by_use: Vec<(u64, Slot)> = {
+            let mut slots = self.slots.lock();
+            // A closed one that only the map holds is nobody's.
+            slots.by_name.retain(|_, (_, slot)| Arc::strong_count(slot) > 1 || is_open(slot));
+            let open = slots.by_name.values().filter(|(_, slot)| is_open(slot));
+            open.map(|(used, slot)| (*used, Arc::clone(slot))).collect()
         };
-        by_use.sort_unstable_by_key(|(used, ..)| *used);
-        for (_, name, slot) in by_use {
-            let Ok(held) = Arc::clone(&slot).try_lock_owned() else { continue };
+        by_use.sort_unstable_by_key(|(used, _)| *used);
+        for (_, slot) in by_use {
+            let Ok(held) = slot.try_lock_owned() else { continue };
             let is_unused = held.as_ref().is_some_and(|open| Arc::strong_count(open) == 1);
             if is_unused {
-                let held = closed(held).await?;
-                let mut slots = self.slots.lock();
-                drop(held);
-                // The map and this function hold the slot; anybody else is about to open it again.
-                if Arc::strong_count(&slot) == 2 {
-                    slots.by_name.remove(&name);
-                }
+                drop(closed(held).await?);
                 return Ok(true);
             }
         }

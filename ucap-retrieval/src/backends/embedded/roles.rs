@@ -15,12 +15,13 @@ use crate::analysis::TermGroup;
 use crate::bm25::Weights;
 use crate::content::Demand;
 use crate::datastore::{
-    Candidates, CollectionStatistics, Found, Original, OriginalStore, PageRequest, PageRow, PassageIndex, RecordStore,
-    Scored, Write, Written, demand,
+    Candidates, CollectionStatistics, Deferred, Found, IngestQueue, Original, OriginalStore, PageRequest, PageRow,
+    PassageIndex, QueueBound, Queued, RecordStore, Scored, Write, Written, demand,
 };
 use crate::filter::{Affects, Predicate};
 use crate::hit::DatasourceStats;
 use crate::query::Withdrawn;
+use crate::writing::Turn;
 
 /// The roles of one datasource, open or not.
 #[derive(Debug)]
@@ -39,6 +40,13 @@ impl Roles {
         demand(permit, action, &self.datasource)?;
         self.set.acquire(context, &self.datasource).await
     }
+
+    /// The datasource for one write, when those before it have ended.
+    async fn turn(&self, context: &RequestContext, permit: &Permit) -> Result<(Turn, Use)> {
+        demand(permit, Action::Write, &self.datasource)?;
+        let turn = self.set.writing(&name_of(&self.datasource)).turn().await;
+        Ok((turn, self.set.acquire(context, &self.datasource).await?))
+    }
 }
 
 #[async_trait]
@@ -50,14 +58,8 @@ impl RecordStore for Roles {
         writes: Vec<Write>,
         demands: Vec<Demand>,
     ) -> Result<Vec<Written>> {
-        demand(permit, Action::Write, &self.datasource)?;
-        let turn = self.set.writing(&name_of(&self.datasource)).turn().await;
-        let open = self.take(context, permit, Action::Write).await?;
-        // A caller that goes away must not stop a commit half way to the indexes.
-        match tokio::spawn(async move { open.write(writes, &demands, &turn, open.clone()).await }).await {
-            Ok(answer) => answer,
-            Err(cause) => Err(Error::internal("a write ended early; see the log").with_source(cause)),
-        }
+        let (turn, open) = self.turn(context, permit).await?;
+        to_the_end(async move { open.write(writes, &demands, &turn, open.clone()).await }).await
     }
 
     async fn hashes(&self, context: &RequestContext, permit: &Permit, ids: &[String]) -> Result<Vec<Option<[u8; 32]>>> {
@@ -97,8 +99,45 @@ impl RecordStore for Roles {
         Ok(rows.iter().map(|row| held.remove(row)).collect())
     }
 
+    async fn oldest(&self, context: &RequestContext, permit: &Permit, limit: usize) -> Result<Vec<(String, i64)>> {
+        self.take(context, permit, Action::Write).await?.records.oldest(limit).await
+    }
+
     async fn stats(&self, context: &RequestContext, permit: &Permit) -> Result<DatasourceStats> {
         self.take(context, permit, Action::Read).await?.stats().await
+    }
+}
+
+#[async_trait]
+impl IngestQueue for Roles {
+    async fn defer(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        records: Vec<Deferred>,
+        bound: QueueBound,
+    ) -> Result<Vec<Written>> {
+        let (turn, open) = self.turn(context, permit).await?;
+        to_the_end(async move { open.defer(records, bound, &turn, open.clone()).await }).await
+    }
+
+    async fn queued(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        after: u64,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<Queued>> {
+        self.take(context, permit, Action::Write).await?.records.queued(after, limit, bytes).await
+    }
+}
+
+/// A caller that goes away must not stop a commit half way to the indexes.
+async fn to_the_end(write: impl Future<Output = Result<Vec<Written>>> + Send + 'static) -> Result<Vec<Written>> {
+    match tokio::spawn(write).await {
+        Ok(answer) => answer,
+        Err(cause) => Err(Error::internal("a write ended early; see the log").with_source(cause)),
     }
 }
 
