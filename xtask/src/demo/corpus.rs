@@ -55,30 +55,35 @@ pub(super) struct Size {
     pub(super) records: usize,
 }
 
-/// What the files hold, of each at most the `first` records.
+/// What the files hold, of each at most so many records.
 ///
 /// # Errors
 /// A file cannot be read.
-pub(super) fn size(halves: &[Half; 2], first: Option<usize>) -> Result<Size> {
+pub(super) fn size(halves: &[Half; 2], most: Option<usize>) -> Result<Size> {
     let mut size = Size { files: 0, records: 0 };
     for (_, file) in halves.iter().flat_map(|half| &half.files) {
         size.files += 1;
-        size.records += records(file)?.take(first.unwrap_or(usize::MAX)).count();
+        size.records += records(file)?.take(most.unwrap_or(usize::MAX)).count();
     }
     Ok(size)
 }
 
-/// The first records of a file, as a file of their own in `folder`.
+/// At most so many records of a file, spread evenly over it, as a file of their own in `folder`.
 ///
 /// # Errors
 /// The one cannot be read, or the other not written.
-pub(super) fn beginning(file: &Path, first: usize, folder: &Path) -> Result<PathBuf> {
+pub(super) fn sample(file: &Path, most: usize, folder: &Path) -> Result<PathBuf> {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("records");
     let copy = folder.join(name.strip_suffix(".zst").unwrap_or(name));
+    let total = records(file)?.count().max(1);
+    let most = most.min(total);
     let mut text = Vec::new();
-    for record in records(file)?.take(first) {
-        text.extend(record?);
-        text.push(b'\n');
+    for (number, record) in records(file)?.enumerate() {
+        // So many of those up to and with this one are due.
+        if number * most / total < (number + 1) * most / total {
+            text.extend(record?);
+            text.push(b'\n');
+        }
     }
     fs::write(&copy, text).map_err(|error| format!("{} cannot be written: {error}", copy.display()))?;
     Ok(copy)
@@ -112,7 +117,7 @@ fn datasource_id(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{beginning, datasource_id, size, split};
+    use super::{datasource_id, sample, size, split};
 
     #[test]
     fn the_sample_has_a_domain_for_each_user() {
@@ -125,15 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_is_the_first_records_as_they_stand() {
-        let folder = std::env::temp_dir().join(format!("ucap-beginning-{}", std::process::id()));
+    fn a_sample_is_spread_over_the_file() {
+        let folder = std::env::temp_dir().join(format!("ucap-sample-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let whole = folder.join("a.jsonl.zst");
-        let text = zstd::encode_all(&b"{\"id\":1}\n\n{\"id\":2}\r\n{\"id\":3}"[..], 1).expect("it is compressed");
-        std::fs::write(&whole, text).expect("a file");
-        let copy = beginning(&whole, 2, &folder).expect("a beginning");
-        assert_eq!(std::fs::read_to_string(&copy).expect("a file"), "{\"id\":1}\n{\"id\":2}\r\n");
-        assert!(copy.ends_with("a.jsonl"));
+        let text = zstd::encode_all(&b"{\"id\":1}\n\n{\"id\":2}\r\n{\"id\":3}\n{\"id\":4}"[..], 1);
+        std::fs::write(&whole, text.expect("it is compressed")).expect("a file");
+        for (most, want) in [(2, &[2, 4][..]), (9, &[1, 2, 3, 4]), (1, &[4]), (0, &[])] {
+            let copy = sample(&whole, most, &folder).expect("a sample");
+            assert!(copy.ends_with("a.jsonl"));
+            let text = std::fs::read_to_string(&copy).expect("a file");
+            let ids: Vec<String> = text.lines().map(|line| line.replace(|c: char| !c.is_ascii_digit(), "")).collect();
+            assert_eq!(ids, want.iter().map(u32::to_string).collect::<Vec<_>>(), "{most}");
+        }
         std::fs::remove_dir_all(&folder).expect("it is removed");
     }
 

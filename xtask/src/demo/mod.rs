@@ -25,9 +25,9 @@ pub(crate) struct Options {
     /// A folder of *.jsonl[.zst] files in OSV shape instead of the sample
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Load only the first N records of each file
+    /// Load only N records of each file, spread evenly over it
     #[arg(long, value_name = "N")]
-    first: Option<usize>,
+    sample: Option<usize>,
     /// Leave the server running
     #[arg(long)]
     keep: bool,
@@ -65,10 +65,10 @@ const QUESTIONS: [Question; 3] = [
 pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = options.data.clone().unwrap_or_else(|| shell::root().join("examples/data"));
     let halves = corpus::split(&folder)?;
-    let size = corpus::size(&halves, options.first)?;
+    let size = corpus::size(&halves, options.sample)?;
     println!("{} records in {} files of {}", size.records, size.files, folder.display());
     if size.records > MANY {
-        println!("that many take a while to embed; `--first 200` takes the first 200 of each file");
+        println!("that many take a while to embed; `--sample 200` takes 200 of each file");
     }
 
     println!("building ucap-server and ucap …");
@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let start = Instant::now();
     let mut server = Server::start(&programs, "ucap-demo", options.keep)?;
     println!("\nucap-server answers at {} after {} ms", server.base, server.ready_after.as_millis());
-    let shown = prepare(&server, &halves, options.first).and_then(|keys| ask(&server, &halves, &keys).map(|()| keys));
+    let shown = prepare(&server, &halves, options.sample).and_then(|keys| ask(&server, &halves, &keys).map(|()| keys));
     let keys = shown.map_err(|failure| server.explain(failure))?;
     println!("\nfrom the server's start to here: {:.1} s", start.elapsed().as_secs_f64());
     what_next(server, &keys, options.keep);
@@ -91,16 +91,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Domains, data, users and what they may read; gives back a key for each user.
-fn prepare(server: &Server, halves: &[Half; 2], first: Option<usize>) -> Result<[String; 2]> {
+fn prepare(server: &Server, halves: &[Half; 2], sample: Option<usize>) -> Result<[String; 2]> {
     println!("\nan operator's part (each line is `ucap …`):");
     let mut keys = [String::new(), String::new()];
     for (half, key) in halves.iter().zip(&mut keys) {
         ucap(server, &["domain", "create", &half.domain, "--title", &half.domain])?;
         for (datasource, file) in &half.files {
             ucap(server, &["datasource", "create", datasource, "--domain", &half.domain, "--format", "osv"])?;
-            match first {
+            match sample {
                 None => ingest(server, datasource, file)?,
-                Some(first) => ingest(server, datasource, &corpus::beginning(file, first, server.folder())?)?,
+                Some(most) => ingest(server, datasource, &corpus::sample(file, most, server.folder())?)?,
             }
         }
         ucap(server, &["user", "create", half.user, "--group", half.group])?;
