@@ -60,7 +60,7 @@ impl Scope {
         self.rights.may(&self.snapshot, resource, action)
     }
 
-    /// The actions that may be done to `resource`; none means that it is invisible.
+    /// The actions that may be done to `resource`; none means that it is invisible, except to platform administrators.
     pub fn actions(&self, resource: &Resource) -> ActionSet {
         self.rights.actions(&self.snapshot, resource)
     }
@@ -75,13 +75,35 @@ impl Scope {
         self.rights.domains(action)
     }
 
-    /// The ordinals of the datasources that are visible: any action makes one so.
+    /// Whether `resource` is there and visible: any action makes it so, and platform administrators see everything. What is
+    /// denied to them as to everybody else they may not touch, but they can take the denial back.
+    pub fn sees(&self, resource: &Resource) -> bool {
+        let is_there = match (resource.kind(), resource.name()) {
+            (ResourceKind::Domain, Some(name)) => self.snapshot.domain(name).is_some(),
+            (ResourceKind::Datasource, Some(name)) => self.snapshot.datasource(name).is_some(),
+            _ => true,
+        };
+        is_there && (self.is_platform_admin() || !self.actions(resource).is_empty())
+    }
+
+    /// Whether grants on `resource` are this caller's to give and take.
+    pub fn administers(&self, resource: &Resource) -> bool {
+        self.is_platform_admin() || self.may(resource, Action::Admin)
+    }
+
+    /// The ordinals of the datasources that are visible.
     pub fn visible_datasources(&self) -> RoaringBitmap {
+        if self.is_platform_admin() {
+            return self.snapshot.all_datasources().clone();
+        }
         Action::ALL.into_iter().fold(RoaringBitmap::new(), |all, action| all | self.rights.datasources(action))
     }
 
     /// The ordinals of the domains that are visible.
     pub fn visible_domains(&self) -> RoaringBitmap {
+        if self.is_platform_admin() {
+            return self.snapshot.all_domains().clone();
+        }
         Action::ALL.into_iter().fold(RoaringBitmap::new(), |all, action| all | self.rights.domains(action))
     }
 
@@ -134,7 +156,7 @@ impl Scope {
     /// `NotFound` when it is missing or hidden.
     pub fn visible_datasource(&self, id: &str) -> Result<&Arc<Datasource>> {
         let resource = Resource::datasource(id);
-        let held = self.snapshot.datasource(id).filter(|_| !self.actions(&resource).is_empty());
+        let held = self.snapshot.datasource(id).filter(|_| self.sees(&resource));
         held.ok_or_else(|| Error::not_found(describe(&resource)))
     }
 
@@ -144,11 +166,10 @@ impl Scope {
     /// `NotFound` when it is missing or hidden; `PermissionDenied` when it is visible but `action` is not allowed. The
     /// platform and `KIND:*` hide nothing.
     pub fn demand(&self, resource: &Resource, action: Action) -> Result<()> {
-        let actions = self.actions(resource);
-        if actions.contains(action) {
+        if self.may(resource, action) {
             return Ok(());
         }
-        if actions.is_empty() && resource.name().is_some() {
+        if resource.name().is_some() && !self.sees(resource) {
             return Err(Error::not_found(describe(resource)));
         }
         Err(denied(action, resource))

@@ -300,3 +300,32 @@ async fn administrators_ask_about_groups_and_everybody() {
     assert_eq!(ask(ADMIN, "everybody", "datasource:open-notes", "read").await.status, 400);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_denied_to_administrators_can_be_taken_back() {
+    let (server, ana) = Server::with_two_domains().await;
+    let all = ["read", "write", "execute", "admin"];
+    let deny = json!({"subject": "public", "resource": "domain:secret", "actions": all, "effect": "deny"});
+    let grant = server.make("POST", "/v1/grants", deny).await["id"].as_str().unwrap().to_owned();
+    for (method, path, status) in [
+        ("GET", "/v1/domains/secret".to_owned(), 200),
+        ("GET", "/v1/datasources/secret-notes".to_owned(), 200),
+        ("GET", format!("/v1/grants/{grant}"), 200),
+        // It is denied nevertheless.
+        ("DELETE", "/v1/domains/secret?cascade=true".to_owned(), 403),
+        ("GET", "/v1/datasources/secret-notes/records/x".to_owned(), 403),
+        ("GET", "/v1/domains/nosuch".to_owned(), 404),
+    ] {
+        assert_eq!(server.call(method, &path, Value::Null, ADMIN).await.status, status, "{method} {path}");
+    }
+    let domains = server.call("GET", "/v1/domains", Value::Null, ADMIN).await.json();
+    assert_eq!(ids(&domains, "data"), ["open", "secret"]);
+    for key in [ADMIN, &ana] {
+        let found = server.call("POST", "/v1/search", json!({"mode": "filter", "limit": 100}), key).await.json();
+        let hits = found["hits"].as_array().unwrap();
+        assert!(!hits.is_empty() && hits.iter().all(|hit| hit["datasource"] == "open-notes"), "{found}");
+    }
+    assert_eq!(server.call("DELETE", &format!("/v1/grants/{grant}"), Value::Null, ADMIN).await.status, 200);
+    assert_eq!(server.call("DELETE", "/v1/domains/secret?cascade=true", Value::Null, ADMIN).await.status, 200);
+    server.stop().await;
+}

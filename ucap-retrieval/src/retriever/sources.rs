@@ -197,7 +197,7 @@ impl Sources {
 
 fn in_domains<'a>(scope: &Scope, domains: &'a [String]) -> Result<Vec<&'a String>> {
     for domain in domains {
-        if scope.actions(&Resource::domain(&**domain)).is_empty() {
+        if !scope.sees(&Resource::domain(&**domain)) {
             return Err(Error::not_found(format!("domain `{domain}`")).with_param("domains"));
         }
     }

@@ -44,7 +44,7 @@ pub struct SeenDatasource {
 
 impl SeenDatasource {
     fn new(scope: &Scope, datasource: Arc<Datasource>) -> Self {
-        let visible = !scope.actions(&Resource::domain(&*datasource.domain)).is_empty();
+        let visible = scope.sees(&Resource::domain(&*datasource.domain));
         let domain = visible.then(|| datasource.domain.clone());
         Self { datasource, domain }
     }
@@ -68,7 +68,7 @@ impl Session {
     /// `NotFound`.
     pub async fn domain(&self, id: &str) -> Result<Arc<Domain>> {
         let call = self.begin(format!("domain:{id}")).await?;
-        let seen = !call.scope.actions(&Resource::domain(id)).is_empty();
+        let seen = call.scope.sees(&Resource::domain(id));
         let found = call.scope.snapshot().domain(id).filter(|_| seen).cloned();
         let found = found.ok_or_else(|| Error::not_found(format!("domain `{id}`")));
         call.end(found).await
@@ -324,8 +324,7 @@ impl Session {
     pub async fn grants(&self, page: &PageRequest) -> Result<Listed<Arc<Grant>>> {
         let call = self.begin("platform").await?;
         let listed = if administers_something(&call.scope) {
-            let all = call.scope.is_platform_admin();
-            let seen = |grant: &&Arc<Grant>| all || call.scope.may(&grant.resource, Action::Admin);
+            let seen = |grant: &&Arc<Grant>| call.scope.administers(&grant.resource);
             Ok(Listed::of(call.scope.snapshot().grants().filter(seen), |grant| &grant.id, page))
         } else {
             Err(Error::new(ErrorKind::PermissionDenied, "grants are the administrators'"))
