@@ -165,7 +165,7 @@ pub trait JournalStore: Debug + Send + Sync + 'static {
     /// The last entry's sequence and hash, for an anchor outside; sequence 0 when empty.
     ///
     /// # Errors
-    /// `Unavailable` when the store does not answer.
+    /// `Unavailable` when the store does not answer, and after a failed write.
     async fn head(&self) -> Result<ChainHead>;
 
     /// Reads everything and checks the chain, every payload that is left, and that each of `anchors` is on the chain.

@@ -39,7 +39,7 @@ use checkpoint::{Checkpoint, CheckpointFile};
 pub use io::{DiskIo, SegmentFile, SegmentIo};
 use recovery::{Tail, recover, unreadable};
 pub use repair::{Repair, SetAside};
-use writer::{Command, Writer, erase_failed};
+use writer::{Command, Writer, erase_failed, unpoisoned};
 
 /// Bytes that may wait for the writer, in KiB.
 const IN_FLIGHT_KIB: usize = 32 << 10;
@@ -83,6 +83,7 @@ pub struct FileJournal {
     least: Durability,
     anchors: Vec<ChainHead>,
     published: Arc<Mutex<Tail>>,
+    poison: Arc<Mutex<Option<String>>>,
     in_flight: Arc<Semaphore>,
     commands: Mutex<Option<mpsc::Sender<Command>>>,
     /// Held by whoever replaces a segment.
@@ -119,6 +120,7 @@ impl FileJournal {
         let file = prepare().map_err(|e| unreadable(directory, e))?;
         let published = Arc::new(Mutex::new(tail));
         let erasing = Arc::new(Mutex::new(()));
+        let poison = Arc::new(Mutex::new(None));
         let writer = Writer {
             directory: directory.to_owned(),
             segment_bytes: options.segment_bytes,
@@ -134,7 +136,7 @@ impl FileJournal {
             ahead: tail,
             buffer: Vec::new(),
             dirty: Some(std::time::Instant::now()), // what the last process wrote may not have been flushed
-            poison: None,
+            poison: Arc::clone(&poison),
         };
         let (sender, receiver) = mpsc::channel();
         let journal = Self {
@@ -142,6 +144,7 @@ impl FileJournal {
             least: options.durability,
             anchors: options.anchors,
             published,
+            poison,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB)),
             commands: Mutex::new(Some(sender)),
             erasing,
@@ -253,6 +256,7 @@ impl JournalStore for FileJournal {
     }
 
     async fn head(&self) -> Result<ChainHead> {
+        unpoisoned(&self.poison)?;
         Ok(self.published.lock().chain.head())
     }
 

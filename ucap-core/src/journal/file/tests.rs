@@ -356,6 +356,7 @@ fn a_failed_write_poisons_until_the_journal_is_opened_again() {
                 disk.writes_left.store(99, Ordering::SeqCst); // the disk recovers; the journal does not trust it
                 disk.flushes_left.store(99, Ordering::SeqCst);
             }
+            assert_eq!(journal.head().await.unwrap_err().kind(), ErrorKind::Unavailable);
             assert!(journal.verify().await.unwrap().valid);
             assert!(journal.close().await.is_err());
         });
