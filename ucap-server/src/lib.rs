@@ -23,6 +23,7 @@
 
 pub mod config;
 mod denials;
+pub mod journal_custody;
 pub mod platform;
 pub mod session;
 

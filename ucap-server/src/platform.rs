@@ -20,6 +20,7 @@ use ucap_retrieval::backends::embedded::{EmbeddedBackend, EmbeddedOptions};
 use ucap_retrieval::retriever::{Retriever, RetrieverOptions};
 
 use crate::denials::{Admission, AnonymousDenials};
+use crate::journal_custody::{self, CATALOG_FILE, JOURNAL_FOLDER};
 use crate::session::Session;
 
 /// The user whom the first start makes an administrator.
@@ -156,22 +157,26 @@ impl Platform {
     ///
     /// # Errors
     /// `Unavailable` when another process holds the directory's lock or the system refuses; `Unsupported` for a
-    /// directory of a newer version; `InvalidInput` for an admin key that is too short.
+    /// directory of a newer version; `Internal` for a damaged or missing journal (see [`journal_custody`]); `InvalidInput`
+    /// for an admin key that is too short.
     pub async fn open_with(options: PlatformOptions) -> Result<Self> {
         let directory = DataDirectory::open(&options.path)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let journal_options = FileJournalOptions { durability: options.durability, ..FileJournalOptions::default() };
-        let journal_path = directory.sub("journal")?;
+        let anchors = journal_custody::anchors(directory.path())?;
+        let journal_options =
+            FileJournalOptions { durability: options.durability, anchors, ..FileJournalOptions::default() };
+        let journal_path = directory.sub(JOURNAL_FOLDER)?;
         let (journal_clock, journal_entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
         let opening = tokio::task::spawn_blocking(move || {
             FileJournal::open(&journal_path, journal_options, journal_clock, journal_entropy)
         });
         let journal = opening.await.map_err(|e| Error::internal("opening the journal failed").with_source(e))??;
         let journal: Arc<dyn JournalStore> = Arc::new(journal);
-        let store = SqliteCatalogStore::open(&directory.path().join("catalog.db")).await?;
+        let store = SqliteCatalogStore::open(&directory.path().join(CATALOG_FILE)).await?;
         let guard = Box::new(administration::an_administrator_remains);
         let catalog = Catalog::open(Arc::new(store), Arc::clone(&journal), Arc::clone(&clock), guard).await?;
+        journal_custody::demand_entries(&*journal, catalog.snapshot().epoch()).await?;
         let peppers = peppers(&directory, &*entropy)?;
         let cursor_key = Redacted::new(cursor_key(&directory, &*entropy)?);
         let gate =
@@ -198,6 +203,8 @@ impl Platform {
             cursor_key: cursor_key.clone(),
         });
         let retriever = Arc::new(retriever);
+        journal.sync().await?;
+        journal_custody::keep_anchor(&directory, &*journal).await?;
         let parts = Parts {
             gate,
             administration,
@@ -312,6 +319,14 @@ impl Platform {
         Ok(scope.is_platform_admin().then(|| Session::new(self, caller)))
     }
 
+    /// Whether requests can be answered: what cannot be recorded is not.
+    ///
+    /// # Errors
+    /// `Unavailable` when the journal takes no entries.
+    pub async fn check_ready(&self) -> Result<()> {
+        self.parts.journal.head().await.map(drop)
+    }
+
     /// How far the embedding model is.
     pub fn model_state(&self) -> ModelState {
         match self.parts.local.as_ref().map(|local| local.status()) {
@@ -329,11 +344,12 @@ impl Platform {
     /// Ends everything in order: datasources, catalog, journal. Sessions fail from then on.
     ///
     /// # Errors
-    /// `Unavailable` when the journal cannot be flushed.
+    /// `Unavailable` when the journal cannot be flushed or its head cannot be kept.
     pub async fn close(&self) -> Result<()> {
         self.parts.retriever.close().await?;
         self.parts.gate.catalog().close().await;
-        self.parts.journal.close().await
+        self.parts.journal.close().await?;
+        journal_custody::keep_anchor(&self.parts.directory, &*self.parts.journal).await
     }
 }
 

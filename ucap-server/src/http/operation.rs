@@ -56,6 +56,7 @@ async fn health() -> Answer {
 }
 
 async fn ready(State(app): State<App>) -> Answer {
+    app.platform().check_ready().await?;
     ok(&Readiness { status: "ready", embedding_model: app.platform().model_state().as_str() })
 }
 
