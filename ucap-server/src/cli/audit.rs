@@ -69,7 +69,7 @@ fn verdict(path: &Path, found: &Verification) -> Outcome<Printed> {
 }
 
 fn whole(entries: u64) -> String {
-    format!("the journal is whole: {entries} entries\n")
+    format!("the journal is whole: {entries} {}\n", if entries == 1 { "entry" } else { "entries" })
 }
 
 async fn repair(path: &Path) -> Outcome<Printed> {
