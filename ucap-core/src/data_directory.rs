@@ -14,7 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The version of the layout that this program writes.
 pub const FORMAT: u32 = 1;
-const FORMAT_FILE: &str = "FORMAT";
+/// The file that makes a directory a data directory.
+pub const FORMAT_FILE: &str = "FORMAT";
 const LOCK_FILE: &str = "LOCK";
 const SMALL_FILE_BYTES: u64 = 64;
 

@@ -26,6 +26,7 @@ pub mod config;
 mod denials;
 #[cfg(feature = "cli")]
 mod descriptors;
+pub mod journal_custody;
 pub mod platform;
 mod seal;
 pub mod session;

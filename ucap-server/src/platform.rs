@@ -22,6 +22,7 @@ use ucap_retrieval::retriever::{Retriever, RetrieverOptions};
 
 use crate::background::Background;
 use crate::denials::{Admission, AnonymousDenials};
+use crate::journal_custody::{self, CATALOG_FILE, JOURNAL_FOLDER};
 use crate::seal::Sealer;
 use crate::session::Session;
 
@@ -176,22 +177,26 @@ impl Platform {
     ///
     /// # Errors
     /// `Unavailable` when another process holds the directory's lock or the system refuses; `Unsupported` for a
-    /// directory of a newer version; `InvalidInput` for an admin key that is too short.
+    /// directory of a newer version; `Internal` for a damaged or missing journal (see [`journal_custody`]); `InvalidInput`
+    /// for an admin key that is too short.
     pub async fn open_with(options: PlatformOptions) -> Result<Self> {
         let directory = DataDirectory::open(&options.path)?;
         let clock = Arc::clone(&options.clock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let journal_options = FileJournalOptions { durability: options.durability, ..FileJournalOptions::default() };
-        let journal_path = directory.sub("journal")?;
+        let anchors = journal_custody::anchors(directory.path())?;
+        let journal_options =
+            FileJournalOptions { durability: options.durability, anchors, ..FileJournalOptions::default() };
+        let journal_path = directory.sub(JOURNAL_FOLDER)?;
         let (journal_clock, journal_entropy) = (Arc::clone(&clock), Arc::clone(&entropy));
         let opening = tokio::task::spawn_blocking(move || {
             FileJournal::open(&journal_path, journal_options, journal_clock, journal_entropy)
         });
         let journal = opening.await.map_err(|e| Error::internal("opening the journal failed").with_source(e))??;
         let journal: Arc<dyn JournalStore> = Arc::new(journal);
-        let store = SqliteCatalogStore::open(&directory.path().join("catalog.db")).await?;
+        let store = SqliteCatalogStore::open(&directory.path().join(CATALOG_FILE)).await?;
         let guard = Box::new(administration::an_administrator_remains);
         let catalog = Catalog::open(Arc::new(store), Arc::clone(&journal), Arc::clone(&clock), guard).await?;
+        journal_custody::demand_entries(&*journal, catalog.snapshot().epoch()).await?;
         let peppers = peppers(&directory, &*entropy)?;
         let cursor_key = Redacted::new(cursor_key(&directory, &*entropy)?);
         let sealer = Sealer::new(&cursor_key);
@@ -214,6 +219,8 @@ impl Platform {
         backend.sweep(gate.catalog().snapshot().datasources().map(|datasource| &**datasource)).await?;
         let retriever = Retriever::new(RetrieverOptions { gate: Arc::clone(&gate), backend, embedder, cursor_key });
         let retriever = Arc::new(retriever.with_queue_bound(options.queue));
+        journal.sync().await?;
+        journal_custody::keep_anchor(&directory, &*journal).await?;
         let background = Background::start(&retriever, options.retention_period).await?;
         let parts = Parts {
             gate,
@@ -330,6 +337,14 @@ impl Platform {
         Ok(scope.is_platform_admin().then(|| Session::new(self, caller)))
     }
 
+    /// Whether requests can be answered: what cannot be recorded is not.
+    ///
+    /// # Errors
+    /// `Unavailable` when the journal takes no entries.
+    pub async fn check_ready(&self) -> Result<()> {
+        self.parts.journal.head().await.map(drop)
+    }
+
     /// How far the embedding model is.
     pub fn model_state(&self) -> ModelState {
         match self.parts.local.as_ref().map(|local| local.status()) {
@@ -347,12 +362,13 @@ impl Platform {
     /// Ends everything in order: datasources, catalog, journal. Sessions fail from then on.
     ///
     /// # Errors
-    /// `Unavailable` when the journal cannot be flushed.
+    /// `Unavailable` when the journal cannot be flushed or its head cannot be kept.
     pub async fn close(&self) -> Result<()> {
         self.parts.background.stop().await;
         self.parts.retriever.close().await?;
         self.parts.gate.catalog().close().await;
-        self.parts.journal.close().await
+        self.parts.journal.close().await?;
+        journal_custody::keep_anchor(&self.parts.directory, &*self.parts.journal).await
     }
 }
 

@@ -2,35 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::path::Path;
-use std::process::{Command, Output};
+#[path = "support/programs.rs"]
+mod programs;
 
-fn run(program: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(program);
-    for name in ["UCAP_SERVER", "UCAP_KEY", "UCAP_ADMIN_KEY", "RUST_LOG"] {
-        command.env_remove(name);
-    }
-    command.args(arguments).output().unwrap()
-}
+use std::process::Command;
 
-fn ucap(arguments: &[&str]) -> Output {
-    run(env!("CARGO_BIN_EXE_ucap"), arguments)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-fn write(path: &Path, content: &str) -> String {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, content).unwrap();
-    path.display().to_string()
-}
+use programs::{json, run, text, ucap, write};
 
 #[test]
 fn usage_is_code_2_and_configuration_names_its_key() {

@@ -13,6 +13,10 @@
 //! backend keeps one beside the segments; whoever can rewrite the whole directory can rewrite that too. Anchor
 //! [`JournalStore::head`] somewhere else now and then, and hand it to [`JournalStore::verify_against`].
 //!
+//! A broken chain stays broken until [`FileJournal::repair_directory`] puts aside what does not fit. The chain then goes on
+//! behind its last good entry with one of kind [`REPAIRED`] that says what was broken and holds the hashes of what was put
+//! aside: it verifies again, and [`Verification::breaks`] tells that it once did not.
+//!
 //! # Time
 //! `at` never decreases along the chain: when the clock goes back, entries keep the time of the last one until the clock
 //! has caught up. Times have microseconds, so that every backend can keep them.
@@ -36,9 +40,9 @@ use time::OffsetDateTime;
 use crate::error::{Error, ErrorKind, Result};
 
 pub use chain::{ChainHead, EntryHash};
-pub use file::{FileJournal, FileJournalOptions};
+pub use file::{FileJournal, FileJournalOptions, Repair, SetAside};
 pub use memory::MemoryJournal;
-pub use verify::Verification;
+pub use verify::{Place, REPAIRED, Verification};
 
 /// The most entries that one append takes.
 pub const MAX_APPEND_ENTRIES: usize = 1024;
@@ -106,6 +110,13 @@ pub struct Entry {
     pub hash: EntryHash,
 }
 
+impl Entry {
+    /// The state of the journal just after it.
+    pub fn head(&self) -> ChainHead {
+        ChainHead { sequence: self.sequence, hash: self.hash }
+    }
+}
+
 /// Which entries to read, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadBack {
@@ -154,7 +165,7 @@ pub trait JournalStore: Debug + Send + Sync + 'static {
     /// The last entry's sequence and hash, for an anchor outside; sequence 0 when empty.
     ///
     /// # Errors
-    /// `Unavailable` when the store does not answer.
+    /// `Unavailable` when the store does not answer, and after a failed write.
     async fn head(&self) -> Result<ChainHead>;
 
     /// Reads everything and checks the chain, every payload that is left, and that each of `anchors` is on the chain.

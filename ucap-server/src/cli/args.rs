@@ -11,28 +11,32 @@ use clap_complete::Shell;
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) place: Place,
-    /// Print the answer of the HTTP API.
+    /// Print JSON: the answer of the HTTP API.
     #[arg(long, global = true)]
     pub(super) json: bool,
     #[command(subcommand)]
     pub(super) command: Command,
 }
 
+/// What help says above the options that every command has.
+const PLACE: &str = "Where the platform is";
+
 /// Where the platform is.
 #[derive(Debug, Args)]
 pub(super) struct Place {
     /// A running server [default: http://127.0.0.1:8080].
-    #[arg(long, global = true, env = "UCAP_SERVER", value_name = "URL", hide_env_values = true)]
+    #[arg(long, global = true, env = "UCAP_SERVER", value_name = "URL", hide_env_values = true, help_heading = PLACE)]
     pub(super) server: Option<String>,
     /// An API key [default: without --server, the one in ./ucap-data/admin.key].
-    #[arg(long, global = true, env = "UCAP_KEY", value_name = "KEY", hide_env_values = true)]
+    #[arg(long, global = true, env = "UCAP_KEY", value_name = "KEY", hide_env_values = true, help_heading = PLACE)]
     pub(super) key: Option<String>,
     /// Instead of a server: work on this data directory, as its administrator.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = PLACE)]
     pub(super) data: Option<PathBuf>,
     /// With --data: as this user.
-    #[arg(long = "as", global = true, value_name = "USER", requires = "data")]
-    pub(super) user: Option<String>,
+    // What is global shares its names with the arguments of every command, and `user` is one of these.
+    #[arg(long = "as", global = true, value_name = "USER", requires = "data", help_heading = PLACE)]
+    pub(super) acting_as: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,7 +66,7 @@ pub(super) enum Command {
     /// What happened.
     #[command(subcommand)]
     Audit(Audit),
-    /// Models.
+    /// Embedding models.
     #[command(subcommand)]
     Models(Models),
     /// Whether it is ready, and who you are.
@@ -151,6 +155,9 @@ pub(super) struct Search {
     /// Withdrawn records: exclude, include or only [default: exclude].
     #[arg(long)]
     pub(super) withdrawn: Option<String>,
+    /// The query's embedding, given instead of computed: a JSON array, @FILE, or - for the standard input.
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    pub(super) vector: Option<String>,
     /// Say why each hit was found.
     #[arg(long)]
     pub(super) explain: bool,
@@ -163,7 +170,8 @@ pub(super) struct Search {
 pub(super) struct Ingest {
     /// The datasource.
     pub(super) datasource: String,
-    /// Files and folders: *.json, *.jsonl, *.ndjson (also .zst, .gz); *.md, *.txt, *.html.
+    /// Files and folders: *.json, *.jsonl, *.ndjson (also .zst, .gz); *.md, *.txt, *.html. `-` reads lines from the
+    /// standard input.
     #[arg(required = true)]
     pub(super) paths: Vec<PathBuf>,
 }
@@ -375,8 +383,10 @@ pub(super) enum Audit {
         #[arg(long, short = 'n', default_value_t = 20)]
         limit: u64,
     },
-    /// Verify the journal's chain.
+    /// Verify the journal's chain; with --data also that of a damaged directory or a backup.
     Verify,
+    /// With --data: put aside what does not fit the chain, and go on behind its last good entry.
+    Repair,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,12 +1,19 @@
 //! Commands as requests, and their answers for people.
 
+use std::fs::File;
+use std::io::{self, Read};
+
 use http::Method;
 use serde_json::{Map, Value as Json, json};
 
 use super::args::{Audit, Command, Datasource, Domain, Grant, Group, Key, Models, NewDatasource, Search, User};
 use super::complaint::{Complaint, Outcome};
 use super::connection::{Ask, Connection, Reply, segment};
-use super::{ingest, render};
+use super::ingest::{self, Ingested};
+use super::{audit, render};
+
+/// The API takes no longer body.
+const MAX_ARGUMENT_BYTES: u64 = 1 << 20;
 
 /// What a command prints.
 pub(super) struct Printed {
@@ -14,15 +21,35 @@ pub(super) struct Printed {
     pub(super) json: Vec<u8>,
     /// Without.
     pub(super) text: String,
+    /// A sentence for stderr, either way.
+    pub(super) note: Option<String>,
+    /// Whether the exit code is 1.
+    pub(super) failed: bool,
 }
 
 impl Printed {
-    fn of(reply: &Reply, text: impl FnOnce(&Json) -> String) -> Outcome<Self> {
-        Ok(Self { json: reply.body.to_vec(), text: text(&reply.json()?) })
+    pub(super) fn new(json: Vec<u8>, text: String) -> Self {
+        Self { json, text, note: None, failed: false }
     }
 
-    fn of_value(value: &Json, text: String) -> Self {
-        Self { json: value.to_string().into_bytes(), text }
+    fn of(reply: &Reply, text: impl FnOnce(&Json) -> String) -> Outcome<Self> {
+        Ok(Self::new(reply.body.to_vec(), text(&reply.json()?)))
+    }
+
+    pub(super) fn of_value(value: &Json, text: String) -> Self {
+        Self::new(value.to_string().into_bytes(), text)
+    }
+
+    /// Says `note` on stderr; it is why the command has failed.
+    #[must_use]
+    pub(super) fn failing(self, note: impl Into<String>) -> Self {
+        Self { note: Some(note.into()), failed: true, ..self }
+    }
+
+    /// Says `note` on stderr.
+    #[must_use]
+    pub(super) fn noting(self, note: Option<String>) -> Self {
+        Self { note, ..self }
     }
 }
 
@@ -31,11 +58,9 @@ pub(super) fn creates(command: &Command) -> bool {
     matches!(
         command,
         Command::Domain(Domain::Create { .. })
-            | Command::Datasource(Datasource::Create(_))
             | Command::User(User::Create { .. })
             | Command::Group(Group::Create { .. })
             | Command::Key(Key::Create { .. })
-            | Command::Status
     )
 }
 
@@ -52,8 +77,12 @@ pub(super) async fn run(connection: &Connection, command: Command) -> Outcome<Pr
             Printed::of(&reply, render::hits)
         }
         Command::Ingest(wanted) => {
-            let report = ingest::ingest(connection, &wanted).await?;
-            Ok(Printed::of_value(&report, render::ingested(&report)))
+            let Ingested { report, failure } = ingest::ingest(connection, &wanted).await?;
+            let printed = Printed::of_value(&report, render::ingested(&report));
+            Ok(match failure {
+                Some(failure) => printed.failing(failure),
+                None => printed,
+            })
         }
         Command::Domain(command) => domain(connection, command).await,
         Command::Datasource(command) => datasource(connection, command).await,
@@ -65,7 +94,8 @@ pub(super) async fn run(connection: &Connection, command: Command) -> Outcome<Pr
             let reply = connection.send(Ask::new(Method::GET, format!("/v1/audit?limit={limit}"))).await?;
             Printed::of(&reply, |answer| rows(answer, &["at", "principal", "kind", "resource", "decision"]))
         }
-        Command::Audit(Audit::Verify) => verify(connection).await,
+        Command::Audit(Audit::Verify) => audit::verify(connection).await,
+        Command::Audit(Audit::Repair) => Err(audit::repair_needs_a_directory()),
         Command::Models(Models::List) => {
             let reply = connection.send(Ask::new(Method::GET, "/v1/models")).await?;
             Printed::of(&reply, |answer| rows(answer, &["id", "owned_by"]))
@@ -92,6 +122,7 @@ fn search_body(search: Search) -> Outcome<Json> {
     set("limit", search.limit.map(Json::from));
     set("sort", (!search.sort.is_empty()).then(|| search.sort.iter().map(|text| sort(text)).collect()));
     set("withdrawn", search.withdrawn.map(Json::from));
+    set("vector", search.vector.as_deref().map(vector).transpose()?);
     set("explain", search.explain.then(|| true.into()));
     set("cursor", search.cursor.map(Json::from));
     Ok(Json::Object(body))
@@ -102,6 +133,30 @@ fn filter(text: &str) -> Outcome<Json> {
         return Ok(text.into());
     }
     serde_json::from_str(text).map_err(|error| Complaint::usage(format!("the filter is not valid JSON: {error}")))
+}
+
+fn vector(text: &str) -> Outcome<Json> {
+    let text = argument(text, "the vector")?;
+    let vector: Vec<f32> = serde_json::from_str(&text)
+        .map_err(|error| Complaint::usage(format!("the vector is not a JSON array of numbers: {error}")))?;
+    Ok(vector.into())
+}
+
+/// A long argument: its text, @FILE, or - for the standard input; `what` it is, for messages.
+fn argument(text: &str, what: &str) -> Outcome<String> {
+    let (name, opened): (&str, io::Result<Box<dyn Read>>) = match (text, text.strip_prefix('@')) {
+        ("-" | "@-", _) => ("the standard input", Ok(Box::new(io::stdin()))),
+        (_, Some(path)) => (path, File::open(path).map(|file| Box::new(file) as Box<dyn Read>)),
+        (text, None) => return Ok(text.to_owned()),
+    };
+    let mut content = String::new();
+    opened
+        .and_then(|input| input.take(MAX_ARGUMENT_BYTES + 1).read_to_string(&mut content))
+        .map_err(|error| Complaint::new(format!("{name} cannot be read: {error}")))?;
+    if content.len() as u64 > MAX_ARGUMENT_BYTES {
+        return Err(Complaint::new(format!("{name} is longer than {MAX_ARGUMENT_BYTES} bytes: is it {what}?")));
+    }
+    Ok(content)
 }
 
 fn sort(text: &str) -> Json {
@@ -159,13 +214,10 @@ async fn datasource(connection: &Connection, command: Datasource) -> Outcome<Pri
         Datasource::Show { id } => {
             let path = format!("/v1/datasources/{}", segment(&id));
             let held = connection.send(Ask::new(Method::GET, &*path)).await?;
-            let mut printed = Printed::of(&held, render::object)?;
             // Who may not read it sees no numbers.
             let stats = connection.try_send(Ask::new(Method::GET, format!("{path}/stats"))).await?;
-            if stats.status.is_success() {
-                printed.text.push_str(&render::object(&stats.json()?));
-            }
-            Ok(printed)
+            let stats = if stats.status.is_success() { stats.json()? } else { Json::Null };
+            Printed::of(&held, |held| render::objects(&[held, &stats]))
         }
         Datasource::Delete { id } => delete(connection, "datasources", &id, "").await,
     }
@@ -174,11 +226,7 @@ async fn datasource(connection: &Connection, command: Datasource) -> Outcome<Pri
 fn new_datasource(new: NewDatasource) -> Outcome<Json> {
     let mut body = json!({"id": new.id, "domain": new.domain, "format": new.format, "title": new.title});
     if let Some(schema) = &new.schema {
-        let text = match schema.strip_prefix('@') {
-            Some(path) => std::fs::read_to_string(path)
-                .map_err(|error| Complaint::new(format!("{path} cannot be read: {error}")))?,
-            None => schema.clone(),
-        };
+        let text = argument(schema, "the schema")?;
         body["schema"] = serde_json::from_str(&text)
             .map_err(|error| Complaint::usage(format!("the schema is not valid JSON: {error}")))?;
     }
@@ -273,27 +321,12 @@ fn key_scope(text: &str) -> Outcome<Json> {
     Ok(json!({"resource": resource, "actions": actions.split(',').collect::<Vec<_>>()}))
 }
 
-async fn verify(connection: &Connection) -> Outcome<Printed> {
-    let reply = connection.send(Ask::new(Method::POST, "/v1/audit/verify")).await?;
-    let answer = reply.json()?;
-    if answer["valid"] != true {
-        return Err(Complaint::new(format!(
-            "the journal is broken: entry {} does not fit its chain",
-            answer["first_bad"]
-        )));
-    }
-    Printed::of(&reply, |answer| format!("the journal is whole: {} entries\n", answer["entries"]))
-}
-
 async fn status(connection: &Connection) -> Outcome<Printed> {
-    let ready = connection.try_send(Ask::new(Method::GET, "/readyz")).await?;
+    let ready = connection.send(Ask::new(Method::GET, "/readyz")).await?;
     let ready = ready.json()?;
     let me = connection.send(Ask::new(Method::GET, "/v1/me")).await?.json()?;
     let whole = json!({"readyz": ready, "me": me});
     let resources = me["actions"].as_object().map_or(0, Map::len);
-    let mut lines = render::object(&ready);
-    lines.push_str(&render::object(
-        &json!({"principal": me["principal"], "groups": me["groups"], "visible resources": resources}),
-    ));
-    Ok(Printed::of_value(&whole, lines))
+    let who = json!({"principal": me["principal"], "groups": me["groups"], "visible resources": resources});
+    Ok(Printed::of_value(&whole, render::objects(&[&ready, &who])))
 }

@@ -16,6 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value as Json;
 use tower::ServiceExt as _;
 use ucap_core::Principal;
+use ucap_core::data_directory::FORMAT_FILE;
 
 use super::args::Place;
 use super::complaint::{Complaint, Outcome};
@@ -111,7 +112,7 @@ impl Connection {
     /// `creates`: whether a data directory that does not exist is created. `models`: whether the model may be downloaded.
     pub(super) async fn open(place: &Place, creates: bool, models: bool) -> Outcome<Self> {
         match &place.data {
-            Some(directory) => Self::open_local(directory, place.user.as_deref(), creates, models).await,
+            Some(directory) => Self::open_local(directory, place.acting_as.as_deref(), creates, models).await,
             None => Self::open_remote(place),
         }
     }
@@ -128,11 +129,12 @@ impl Connection {
     }
 
     async fn open_local(directory: &Path, user: Option<&str>, creates: bool, models: bool) -> Outcome<Self> {
-        if !creates && !directory.exists() {
-            return Err(Complaint::new(format!(
-                "there is no data directory {}; name one that exists",
+        if !creates && !directory.join(FORMAT_FILE).is_file() {
+            let message = format!(
+                "there is no data directory {}; name one that exists, or begin with `ucap domain create`",
                 directory.display()
-            )));
+            );
+            return Err(Complaint::new(message));
         }
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -1,7 +1,7 @@
 //! `ucap ingest`: files and folders, sent as streams, one summed answer.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -9,77 +9,115 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use http::Method;
+use http::{Method, StatusCode};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use tokio_util::io::ReaderStream;
 
 use super::args;
 use super::complaint::{Complaint, Outcome};
-use super::connection::{Ask, Connection, segment};
+use super::connection::{Ask, Connection, Reply, segment};
+use super::sources::{Kind, Refusal, Source, find, unreadable};
 
 const MAX_LISTED: usize = 1000;
 /// A longer document is put by itself: as a line it would exceed a record's bound.
 const MAX_LINE_DOCUMENT: u64 = 5 << 20;
-const MAX_DEPTH: usize = 64;
+const CHUNK_BYTES: usize = 64 << 10;
 
-/// What a file holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// One record, or an array.
-    Json,
-    /// A record a line.
-    Lines,
-    /// A document of this content type.
-    Document(&'static str),
+/// What an ingest did.
+pub(super) struct Ingested {
+    /// The sum of the answers.
+    pub(super) report: Json,
+    /// Why the command has failed all the same: a file that was not ingested.
+    pub(super) failure: Option<String>,
 }
 
-#[derive(Debug, Clone)]
-struct Source {
-    path: PathBuf,
-    kind: Kind,
-    coding: Option<&'static str>,
-    /// Relative to the folder that was named.
-    relative: String,
-    bytes: u64,
-}
-
-/// Ingests, and answers with the sum.
-pub(super) async fn ingest(connection: &Connection, wanted: &args::Ingest) -> Outcome<Json> {
-    let sources = find(&wanted.paths)?;
-    let bar = bar(sources.iter().map(|source| source.bytes).sum());
+/// Ingests, and answers with the sum. What is wrong with one file is noted, and the others are read.
+pub(super) async fn ingest(connection: &Connection, wanted: &args::Ingest) -> Outcome<Ingested> {
+    let found = find(&wanted.paths)?;
+    let bar = bar(&found.sources);
     let mut sum = Sum::default();
+    found.refusals.iter().for_each(|refusal| sum.refuse(refusal));
     let collection = format!("/v1/datasources/{}/records", segment(&wanted.datasource));
+    let sent = send(connection, &collection, found.sources, &bar, &mut sum).await;
+    bar.finish_and_clear();
+    match sent {
+        Ok(()) => Ok(sum.answer()),
+        Err(complaint) if sum.accepted > 0 => Err(complaint.after(sum.accepted)),
+        Err(complaint) => Err(complaint),
+    }
+}
+
+async fn send(
+    connection: &Connection,
+    collection: &str,
+    sources: Vec<Source>,
+    bar: &ProgressBar,
+    sum: &mut Sum,
+) -> Outcome<()> {
     let mut documents = Vec::new();
     for source in sources {
         match source.kind {
             Kind::Document(content_type) if source.bytes > MAX_LINE_DOCUMENT => {
-                put_document(connection, &collection, &source, content_type, &bar, &mut sum).await?;
+                put_document(connection, collection, &source, content_type, bar, sum).await?;
             }
             Kind::Document(_) => documents.push(source),
-            Kind::Json | Kind::Lines => {
-                let ask = Ask::new(Method::POST, &collection);
-                let lines = source.kind == Kind::Lines;
-                let content_type = if lines { "application/x-ndjson" } else { "application/json" };
-                let ask = ask.stream(content_type, source.coding, file(&source.path, &bar).await?);
-                let reply = connection.send(ask).await.map_err(|complaint| complaint.at(source.path.display()))?;
-                sum.add(&reply.json()?, |_| Some(source.path.display().to_string()));
-            }
+            Kind::Json | Kind::Lines => send_records(connection, collection, &source, bar, sum).await?,
         }
     }
-    if !documents.is_empty() {
-        let documents: Arc<[Source]> = documents.into();
-        let ask = Ask::new(Method::POST, &collection).stream(
-            "application/x-ndjson",
-            None,
-            lines(Arc::clone(&documents), bar.clone()),
-        );
-        let reply = connection.send(ask).await?;
-        let path = |line: usize| documents.get(line.wrapping_sub(1)).map(|source| source.path.display().to_string());
-        sum.add(&reply.json()?, path);
+    if documents.is_empty() { Ok(()) } else { send_documents(connection, collection, documents, bar, sum).await }
+}
+
+async fn send_records(
+    connection: &Connection,
+    collection: &str,
+    source: &Source,
+    bar: &ProgressBar,
+    sum: &mut Sum,
+) -> Outcome<()> {
+    let bytes = match open(source, bar).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            sum.fail(source, unreadable(&error));
+            return Ok(());
+        }
+    };
+    let content_type = if source.kind == Kind::Lines { "application/x-ndjson" } else { "application/json" };
+    let ask = Ask::new(Method::POST, collection).stream(content_type, source.coding, bytes);
+    let reply = connection.try_send(ask).await.map_err(|complaint| complaint.at(source.shown()))?;
+    if reply.status.is_success() {
+        sum.add(&reply.json()?, |_| Some((source.shown(), true)));
+    } else if is_about_the_body(&reply) {
+        sum.fail(source, Complaint::of_reply(&reply).sentence());
+    } else {
+        return Err(Complaint::of_reply(&reply).at(source.shown()));
     }
-    bar.finish_and_clear();
-    Ok(sum.answer())
+    Ok(())
+}
+
+/// What is wrong with one body says nothing about the others.
+fn is_about_the_body(reply: &Reply) -> bool {
+    matches!(reply.status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+async fn send_documents(
+    connection: &Connection,
+    collection: &str,
+    documents: Vec<Source>,
+    bar: &ProgressBar,
+    sum: &mut Sum,
+) -> Outcome<()> {
+    let documents: Arc<[Source]> = documents.into();
+    let unread = Arc::new(Mutex::new(Vec::new()));
+    let bytes = lines(Arc::clone(&documents), Arc::clone(&unread), bar.clone());
+    let reply = connection.send(Ask::new(Method::POST, collection).stream("application/x-ndjson", None, bytes)).await?;
+    let file = |line: usize| documents.get(line.wrapping_sub(1)).map(|source| (source.shown(), false));
+    sum.add(&reply.json()?, file);
+    for refusal in unread.lock().iter() {
+        sum.refuse(refusal);
+    }
+    Ok(())
 }
 
 /// The answers of several requests, as one.
@@ -89,30 +127,56 @@ struct Sum {
     unchanged: u64,
     rejected_count: u64,
     rejected: Vec<Json>,
+    /// How many files were not ingested, and what is wrong with the first.
+    failures: u64,
+    failure: Option<String>,
 }
 
 impl Sum {
-    fn add(&mut self, report: &Json, file: impl Fn(usize) -> Option<String>) {
+    /// `file` tells a line's file, and whether its lines have numbers of their own in it.
+    fn add(&mut self, report: &Json, file: impl Fn(usize) -> Option<(String, bool)>) {
         let count = |name: &str| report[name].as_u64().unwrap_or(0);
         self.accepted += count("accepted");
         self.unchanged += count("unchanged");
         self.rejected_count += count("rejected_count");
         for rejection in report["rejected"].as_array().into_iter().flatten() {
             let line = rejection["line"].as_u64().unwrap_or(0);
-            let file = file(usize::try_from(line).unwrap_or(usize::MAX));
-            self.reject(json!({"file": file, "line": line, "error": rejection["error"]}));
+            self.list(match file(usize::try_from(line).unwrap_or(usize::MAX)) {
+                Some((file, true)) => json!({"file": file, "line": line, "error": rejection["error"]}),
+                Some((file, false)) => json!({"file": file, "error": rejection["error"]}),
+                None => json!({"file": null, "line": line, "error": rejection["error"]}),
+            });
         }
     }
 
-    fn reject(&mut self, rejection: Json) {
+    /// Notes a file that was not ingested.
+    fn refuse(&mut self, refusal: &Refusal) {
+        self.rejected_count += 1;
+        self.list(json!({"file": refusal.file, "error": refusal.error}));
+        if refusal.is_failure {
+            self.failures += 1;
+            self.failure.get_or_insert_with(|| format!("{}: {}", refusal.file, refusal.error));
+        }
+    }
+
+    fn fail(&mut self, source: &Source, error: impl Into<String>) {
+        self.refuse(&Refusal { file: source.shown(), error: error.into(), is_failure: true });
+    }
+
+    fn list(&mut self, rejection: Json) {
         if self.rejected.len() < MAX_LISTED {
             self.rejected.push(rejection);
         }
     }
 
-    fn answer(self) -> Json {
-        let Self { accepted, unchanged, rejected_count, rejected } = self;
-        json!({"accepted": accepted, "unchanged": unchanged, "rejected_count": rejected_count, "rejected": rejected})
+    fn answer(self) -> Ingested {
+        let Self { accepted, unchanged, rejected_count, rejected, failures, failure } = self;
+        let report = json!({"accepted": accepted, "unchanged": unchanged, "rejected_count": rejected_count, "rejected": rejected});
+        let failure = failure.map(|first| match failures {
+            1 => first,
+            more => format!("{first} (and {} more files that were not ingested)", more - 1),
+        });
+        Ingested { report, failure }
     }
 }
 
@@ -124,42 +188,72 @@ async fn put_document(
     bar: &ProgressBar,
     sum: &mut Sum,
 ) -> Outcome<()> {
-    let path = format!("{collection}/{}", segment(&source.relative));
-    let ask = Ask::new(Method::PUT, path).stream(content_type, None, file(&source.path, bar).await?);
-    let reply = connection.try_send(ask).await?;
-    let shown = source.path.display();
-    match reply.status.as_u16() {
-        200 | 201 => sum.accepted += 1,
-        // What is wrong with this one document says nothing about the others.
-        400 | 413 => {
-            sum.rejected_count += 1;
-            sum.reject(json!({"file": shown.to_string(), "line": 1, "error": Complaint::of_reply(&reply).sentence()}));
+    let bytes = match open(source, bar).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            sum.fail(source, unreadable(&error));
+            return Ok(());
         }
-        _ => return Err(Complaint::of_reply(&reply).at(shown)),
+    };
+    let path = format!("{collection}/{}", segment(&source.id));
+    let reply = connection.try_send(Ask::new(Method::PUT, path).stream(content_type, None, bytes)).await?;
+    if reply.status.is_success() {
+        sum.accepted += 1;
+    } else if is_about_the_body(&reply) {
+        sum.rejected_count += 1;
+        sum.list(json!({"file": source.shown(), "error": Complaint::of_reply(&reply).sentence()}));
+    } else {
+        return Err(Complaint::of_reply(&reply).at(source.shown()));
     }
     Ok(())
 }
 
-async fn file(path: &Path, bar: &ProgressBar) -> Outcome<BoxStream<'static, io::Result<Bytes>>> {
-    let opened = tokio::fs::File::open(path).await.map_err(|error| unreadable(path, &error))?;
+async fn open(source: &Source, bar: &ProgressBar) -> io::Result<BoxStream<'static, io::Result<Bytes>>> {
+    let bytes = if source.is_stdin() {
+        ReaderStream::with_capacity(tokio::io::stdin(), CHUNK_BYTES).boxed()
+    } else {
+        ReaderStream::with_capacity(tokio::fs::File::open(&source.path).await?, CHUNK_BYTES).boxed()
+    };
     let bar = bar.clone();
-    let bytes = ReaderStream::with_capacity(opened, 64 << 10);
     Ok(bytes.inspect(move |part| bar.inc(part.as_ref().map_or(0, |part| part.len() as u64))).boxed())
 }
 
-/// Documents as records, a line each; read only when their turn comes.
-fn lines(documents: Arc<[Source]>, bar: ProgressBar) -> BoxStream<'static, io::Result<Bytes>> {
+/// Documents as records, a line each; read only when their turn comes. The line of one that cannot be read is empty: such
+/// lines are numbered, and passed over.
+fn lines(
+    documents: Arc<[Source]>,
+    unread: Arc<Mutex<Vec<Refusal>>>,
+    bar: ProgressBar,
+) -> BoxStream<'static, io::Result<Bytes>> {
     let places = 0..documents.len();
     let lines = stream::iter(places).then(move |place| {
-        let (documents, bar) = (Arc::clone(&documents), bar.clone());
+        let (documents, unread, bar) = (Arc::clone(&documents), Arc::clone(&unread), bar.clone());
         async move {
             let source = &documents[place];
-            let bytes = tokio::fs::read(&source.path).await?;
-            bar.inc(bytes.len() as u64);
-            Ok(line(source, bytes))
+            Ok(match read(&source.path).await {
+                Ok(bytes) => {
+                    bar.inc(bytes.len() as u64);
+                    line(source, bytes)
+                }
+                Err(error) => {
+                    unread.lock().push(Refusal { file: source.shown(), error: unreadable(&error), is_failure: true });
+                    Bytes::from_static(b"\n")
+                }
+            })
         }
     });
     lines.boxed()
+}
+
+/// A document may have grown since it was found.
+async fn read(path: &Path) -> io::Result<Vec<u8>> {
+    use tokio::io::AsyncReadExt as _;
+    let mut bytes = Vec::new();
+    tokio::fs::File::open(path).await?.take(MAX_LINE_DOCUMENT + 1).read_to_end(&mut bytes).await?;
+    if bytes.len() as u64 > MAX_LINE_DOCUMENT {
+        return Err(io::Error::other("it grows while it is read; ingest it again"));
+    }
+    Ok(bytes)
 }
 
 fn line(source: &Source, bytes: Vec<u8>) -> Bytes {
@@ -168,9 +262,9 @@ fn line(source: &Source, bytes: Vec<u8>) -> Bytes {
         Kind::Json | Kind::Lines => "text/plain",
     };
     let mut record = match String::from_utf8(bytes) {
-        Ok(text) => json!({"id": source.relative, "content_type": content_type, "text": text}),
+        Ok(text) => json!({"id": source.id, "content_type": content_type, "text": text}),
         Err(error) => {
-            json!({"id": source.relative, "content_type": content_type, "base64": STANDARD.encode(error.as_bytes())})
+            json!({"id": source.id, "content_type": content_type, "base64": STANDARD.encode(error.as_bytes())})
         }
     }
     .to_string();
@@ -178,128 +272,15 @@ fn line(source: &Source, bytes: Vec<u8>) -> Bytes {
     record.into()
 }
 
-fn bar(bytes: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+fn bar(sources: &[Source]) -> ProgressBar {
+    // The length of what is piped in is not known.
+    let (template, bytes) = if sources.iter().any(Source::is_stdin) {
+        ("{bytes} {bytes_per_sec}", None)
+    } else {
+        let bytes = sources.iter().map(|source| source.bytes).sum();
+        ("{bar:32} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta}", Some(bytes))
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     // Hidden where stderr is no terminal.
-    ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr()).with_style(style)
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Complaint {
-    Complaint::new(format!("{} cannot be read: {error}", path.display()))
-}
-
-/// All files that the paths name, in order; nothing is sent before all of them are known to be there.
-fn find(paths: &[PathBuf]) -> Outcome<Vec<Source>> {
-    let mut sources = Vec::new();
-    for path in paths {
-        let data = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-        if data.is_dir() {
-            let before = sources.len();
-            walk(path, path, 0, &mut sources)?;
-            if sources.len() == before {
-                return Err(Complaint::new(format!(
-                    "the folder {} holds no file that can be ingested",
-                    path.display()
-                )));
-            }
-        } else {
-            let source = source(path, name_of(path), data.len()).ok_or_else(|| {
-                let known = "*.json, *.jsonl, *.ndjson (also .zst, .gz), *.md, *.txt, *.html";
-                Complaint::new(format!("{} is of no known type; name it {known}", path.display()))
-            })?;
-            sources.push(source);
-        }
-    }
-    Ok(sources)
-}
-
-/// A file that was named itself has its path, if that is a relative one that stays below, else its name.
-fn name_of(path: &Path) -> String {
-    let below =
-        path.components().all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
-    let name = if below { Some(path) } else { path.file_name().map(Path::new) };
-    slashed(name.unwrap_or(path))
-}
-
-fn slashed(path: &Path) -> String {
-    let parts = path.components().filter(|part| matches!(part, std::path::Component::Normal(_)));
-    parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
-/// Hidden files and links to folders are left out.
-fn walk(root: &Path, folder: &Path, depth: usize, sources: &mut Vec<Source>) -> Outcome<()> {
-    if depth > MAX_DEPTH {
-        return Err(Complaint::new(format!("{} lies more than {MAX_DEPTH} folders deep", folder.display())));
-    }
-    let failed = |error: io::Error| unreadable(folder, &error);
-    let mut entries = std::fs::read_dir(folder).map_err(failed)?.collect::<io::Result<Vec<_>>>().map_err(failed)?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        if entry.file_type().map_err(failed)?.is_dir() {
-            walk(root, &path, depth + 1, sources)?;
-        } else {
-            let data = std::fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
-            let relative = slashed(path.strip_prefix(root).unwrap_or(&path));
-            sources.extend(data.is_file().then(|| source(&path, relative, data.len())).flatten());
-        }
-    }
-    Ok(())
-}
-
-fn source(path: &Path, relative: String, bytes: u64) -> Option<Source> {
-    let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
-    let (name, coding) = match (name.strip_suffix(".zst"), name.strip_suffix(".gz")) {
-        (Some(inner), _) => (inner, Some("zstd")),
-        (_, Some(inner)) => (inner, Some("gzip")),
-        _ => (&*name, None),
-    };
-    let kind = match (name.rsplit_once('.')?.1, coding) {
-        ("json", _) => Kind::Json,
-        ("jsonl" | "ndjson", _) => Kind::Lines,
-        ("md" | "markdown", None) => Kind::Document("text/markdown"),
-        ("txt", None) => Kind::Document("text/plain"),
-        ("html" | "htm", None) => Kind::Document("text/html"),
-        _ => return None,
-    };
-    Some(Source { path: path.to_owned(), kind, coding, relative, bytes })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kind(name: &str) -> Option<(Kind, Option<&'static str>)> {
-        source(Path::new(name), String::new(), 0).map(|source| (source.kind, source.coding))
-    }
-
-    #[test]
-    fn names_tell_kinds() {
-        assert_eq!(kind("a/x.JSONL.zst"), Some((Kind::Lines, Some("zstd"))));
-        assert_eq!(kind("x.ndjson"), Some((Kind::Lines, None)));
-        assert_eq!(kind("x.json.gz"), Some((Kind::Json, Some("gzip"))));
-        assert_eq!(kind("README.md"), Some((Kind::Document("text/markdown"), None)));
-        assert_eq!(kind("x.md.gz"), None);
-        assert_eq!(kind("x.exe"), None);
-        assert_eq!(kind("noext"), None);
-    }
-
-    #[test]
-    fn ids_are_relative_paths() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("b/c")).unwrap();
-        for name in ["b/c/x.md", "a.txt", ".hidden.md", "b/skip.bin"] {
-            std::fs::write(folder.path().join(name), "text").unwrap();
-        }
-        let found = find(&[folder.path().to_owned()]).unwrap();
-        assert_eq!(found.iter().map(|source| &*source.relative).collect::<Vec<_>>(), ["a.txt", "b/c/x.md"]);
-        assert_eq!(name_of(Path::new("./notes/día.md")), "notes/día.md");
-        assert_eq!(name_of(Path::new("/abs/día.md")), "día.md");
-        assert_eq!(name_of(Path::new("../up/x.md")), "x.md");
-        assert!(find(&[PathBuf::from("/nonexistent.jsonl")]).unwrap_err().sentence().contains("/nonexistent.jsonl"));
-    }
+    ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr()).with_style(style)
 }

@@ -1,9 +1,13 @@
 //! Answers for people: tables and ranked lists, without colour, and without what data might do to a terminal.
 
 use serde_json::Value as Json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 const PASSAGE_CHARS: usize = 240;
 const CELL_CHARS: usize = 60;
+const LONG_CELL_CHARS: usize = 2000;
+const MAX_REJECTIONS: usize = 20;
 
 /// What a person reads of a value: one line, no control characters, at most so many characters.
 fn shown(text: &str, most: usize) -> String {
@@ -27,13 +31,28 @@ fn shown(text: &str, most: usize) -> String {
 }
 
 fn cell(value: &Json) -> String {
+    shown(&plain(value), CELL_CHARS)
+}
+
+/// Where there is room, as for a schema.
+fn long_cell(value: &Json) -> String {
+    shown(&plain(value), LONG_CELL_CHARS)
+}
+
+fn plain(value: &Json) -> String {
     let text = match value {
-        Json::Null => "-".to_owned(),
-        Json::String(text) => text.clone(),
-        Json::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(" "),
+        Json::Null => String::new(),
+        Json::String(text) => whole_seconds(text).unwrap_or_else(|| text.clone()),
+        Json::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
-    shown(&text, CELL_CHARS)
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// A time without its fraction of a second.
+fn whole_seconds(text: &str) -> Option<String> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    time.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
 }
 
 /// Objects as a table of these columns.
@@ -54,12 +73,29 @@ pub(super) fn table(rows: &[Json], columns: &[&str]) -> String {
     text
 }
 
-/// An object, a line a key.
+/// An object, a line a key: its id first, its times and version last.
 pub(super) fn object(value: &Json) -> String {
-    let Some(map) = value.as_object() else { return format!("{}\n", cell(value)) };
-    let width = map.keys().map(|key| key.chars().count()).max().unwrap_or(0);
-    let line = |(key, value): (&String, &Json)| format!("{key:<width$}  {}\n", cell(value));
-    map.iter().map(line).collect()
+    objects(&[value])
+}
+
+/// Objects one below the other, as one; a key that stands in several is told once.
+pub(super) fn objects(values: &[&Json]) -> String {
+    let mut lines: Vec<(&String, &Json)> = Vec::new();
+    for (key, value) in values.iter().filter_map(|value| value.as_object()).flatten() {
+        if !lines.iter().any(|(told, _)| *told == key) {
+            lines.push((key, value));
+        }
+    }
+    let rank = |key: &str| match key {
+        "id" => 0,
+        "expires_at" => 2,
+        "created_at" => 3,
+        "version" => 4,
+        _ => 1,
+    };
+    lines.sort_by_key(|(key, _)| rank(key));
+    let width = lines.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
+    lines.iter().map(|(key, value)| format!("{key:<width$}  {}\n", long_cell(value))).collect()
 }
 
 /// A search's hits, best first.
@@ -98,19 +134,17 @@ pub(super) fn ingested(report: &Json) -> String {
         count("unchanged"),
         count("rejected_count")
     );
-    for rejection in report["rejected"].as_array().into_iter().flatten().take(20) {
-        let (file, line) = (rejection["file"].as_str().unwrap_or("?"), count_of(&rejection["line"]));
-        text.push_str(&format!(
-            "  {}:{line}: {}\n",
-            shown(file, 200),
-            shown(rejection["error"].as_str().unwrap_or("?"), 300)
-        ));
+    let rejections = report["rejected"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for rejection in rejections.iter().take(MAX_REJECTIONS) {
+        let file = shown(rejection["file"].as_str().unwrap_or("?"), 200);
+        let line = rejection["line"].as_u64().map(|line| format!(":{line}")).unwrap_or_default();
+        text.push_str(&format!("  {file}{line}: {}\n", shown(rejection["error"].as_str().unwrap_or("?"), 300)));
+    }
+    let more = count("rejected_count").saturating_sub(rejections.len().min(MAX_REJECTIONS) as u64);
+    if more > 0 {
+        text.push_str(&format!("  and {more} more; --json lists the first 1000\n"));
     }
     text
-}
-
-fn count_of(value: &Json) -> u64 {
-    value.as_u64().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -129,5 +163,16 @@ mod tests {
     fn tables_align() {
         let rows = [json!({"id": "a", "title": "Ñandú"}), json!({"id": "long-id", "title": null})];
         assert_eq!(table(&rows, &["id", "title"]), "ID       TITLE\na        Ñandú\nlong-id  -\n");
+    }
+
+    #[test]
+    fn objects_are_told_once_and_in_order() {
+        let held =
+            json!({"created_at": "2026-01-02T03:04:05.678Z", "id": "x", "title": "", "model": "m", "groups": []});
+        let stats = json!({"model": "m", "records": 3});
+        let text = objects(&[&held, &stats, &Json::Null]);
+        let expected = "id          x\ngroups      -\nmodel       m\ntitle       -\nrecords     3\n\
+                        created_at  2026-01-02T03:04:05Z\n";
+        assert_eq!(text, expected);
     }
 }

@@ -61,6 +61,7 @@ async fn ready(State(app): State<App>) -> Answer {
     if app.is_draining() {
         return Err(Error::new(ErrorKind::Unavailable, "the server is stopping; ask another, or this one again").into());
     }
+    app.platform().check_ready().await?;
     ok(&Readiness { status: "ready", embedding_model: app.platform().model_state().as_str() })
 }
 

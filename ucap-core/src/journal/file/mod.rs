@@ -1,13 +1,15 @@
 //! The journal as files: `000001.log`, `000002.log`, … with a line of JSON for each entry, and `HEAD`.
 //!
 //! A thread of its own writes; callers wait for it without blocking the executor. What a start finds and does is told
-//! in `recovery.rs`, what the lines look like in `envelope.rs`. A group of entries never spans two segments, so segments
+//! in `recovery.rs`, what an operator can do about damage in `repair.rs`, what the lines look like in `envelope.rs`. A group of entries never spans two segments, so segments
 //! exceed their size by at most one append.
 
 mod backwards;
 mod checkpoint;
+mod inspection;
 mod io;
 mod recovery;
+mod repair;
 mod segment;
 mod writer;
 
@@ -22,23 +24,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::chain::ChainHead;
 use super::memory::closed;
-use super::verify::{Verification, Verifier};
+use super::verify::Verification;
 use super::{Durability, JournalStore, MAX_PAGE_ENTRIES, NewEntry, Page, Prepared, ReadBack};
 use crate::clock::Clock;
 use crate::data_directory::{create_private, sync_directory};
 use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind, Result};
 use backwards::{BackwardLines, seek_before};
-use checkpoint::CheckpointFile;
+use checkpoint::{Checkpoint, CheckpointFile};
 pub use io::{DiskIo, SegmentFile, SegmentIo};
-use recovery::{Recovered, Tail, recover, unreadable};
-use segment::{Lines, Step};
-use writer::{Command, Writer, erase_failed};
+use recovery::{Tail, recover, unreadable};
+pub use repair::{Repair, SetAside};
+use writer::{Command, Writer, erase_failed, unpoisoned};
 
 /// Bytes that may wait for the writer, in KiB.
 const IN_FLIGHT_KIB: usize = 32 << 10;
@@ -56,20 +57,20 @@ pub struct FileJournalOptions {
     pub sync_interval: Duration,
     /// Every append gets at least this: `journal.durability`.
     pub durability: Durability,
-    /// Whether a damaged journal is opened behind its last readable entry instead of being refused.
-    pub repair: bool,
+    /// Heads that were kept outside; each must be on the chain, else the journal is refused as damaged.
+    pub anchors: Vec<ChainHead>,
     /// The disk; a test can put another here.
     pub io: Arc<dyn SegmentIo>,
 }
 
 impl Default for FileJournalOptions {
-    /// Segments of 64 MiB, a flush each second, [`Durability::Process`], no repair.
+    /// Segments of 64 MiB, a flush each second, [`Durability::Process`], no anchors.
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
             sync_interval: Duration::from_secs(1),
             durability: Durability::Process,
-            repair: false,
+            anchors: Vec::new(),
             io: Arc::new(DiskIo),
         }
     }
@@ -80,7 +81,9 @@ impl Default for FileJournalOptions {
 pub struct FileJournal {
     directory: PathBuf,
     least: Durability,
+    anchors: Vec<ChainHead>,
     published: Arc<Mutex<Tail>>,
+    poison: Arc<Mutex<Option<String>>>,
     in_flight: Arc<Semaphore>,
     commands: Mutex<Option<mpsc::Sender<Command>>>,
     /// Held by whoever replaces a segment.
@@ -94,7 +97,7 @@ impl FileJournal {
     ///
     /// # Errors
     /// `Unavailable` when the directory cannot be used or another process has it open; `Internal` when entries that had
-    /// been flushed are missing or changed (see [`FileJournalOptions::repair`]).
+    /// been flushed, or an anchor, are missing or changed (see [`Self::repair_directory`]).
     pub fn open(
         directory: &Path,
         options: FileJournalOptions,
@@ -102,17 +105,10 @@ impl FileJournal {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
         create_private(directory).map_err(|e| unreadable(directory, e))?;
-        let (mut checkpoint, newest) = CheckpointFile::open(directory).map_err(|e| match e.kind() {
-            IoErrorKind::WouldBlock => {
-                let message =
-                    format!("the journal in {} is open in another process (its HEAD is locked)", directory.display());
-                Error::new(ErrorKind::Unavailable, message)
-            }
-            _ => unreadable(directory, e),
-        })?;
-        let Recovered { tail, repaired } = recover(directory, newest, options.repair)?;
+        let (mut checkpoint, newest) = take_head(directory)?;
+        let tail = recover(directory, newest, &options.anchors)?;
         let mut prepare = || {
-            if newest.is_none() || repaired.is_some() {
+            if newest.is_none() {
                 // On the device before any segment is: a segment without it would look like damage.
                 checkpoint.write(tail.checkpoint(), true)?;
                 sync_directory(directory)?;
@@ -124,6 +120,7 @@ impl FileJournal {
         let file = prepare().map_err(|e| unreadable(directory, e))?;
         let published = Arc::new(Mutex::new(tail));
         let erasing = Arc::new(Mutex::new(()));
+        let poison = Arc::new(Mutex::new(None));
         let writer = Writer {
             directory: directory.to_owned(),
             segment_bytes: options.segment_bytes,
@@ -139,21 +136,20 @@ impl FileJournal {
             ahead: tail,
             buffer: Vec::new(),
             dirty: Some(std::time::Instant::now()), // what the last process wrote may not have been flushed
-            poison: None,
+            poison: Arc::clone(&poison),
         };
         let (sender, receiver) = mpsc::channel();
         let journal = Self {
             directory: directory.to_owned(),
             least: options.durability,
+            anchors: options.anchors,
             published,
+            poison,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB)),
             commands: Mutex::new(Some(sender)),
             erasing,
             thread: Mutex::new(None),
         };
-        if let Some(damage) = repaired {
-            journal.record_repair(&damage, newest.map(|checkpoint| checkpoint.head()), &tail)?;
-        }
         let thread = std::thread::Builder::new()
             .name("ucap-journal".to_owned())
             .spawn(move || writer.run(&receiver))
@@ -162,35 +158,37 @@ impl FileJournal {
         Ok(journal)
     }
 
-    /// Verifies the journal in `directory` without opening it for writing, as it stands after a clean stop or in a backup.
-    /// Blocks while it reads everything.
+    /// Verifies the journal in `directory` without opening it for writing, as it stands after a stop or in a backup; a
+    /// directory that does not exist is an empty journal. Blocks while it reads everything.
     ///
     /// # Errors
     /// `Unavailable` when it cannot be read.
-    pub fn verify_directory(directory: &Path, mut anchors: Vec<ChainHead>) -> Result<Verification> {
-        let flushed = checkpoint::peek(directory).map_err(|e| unreadable(directory, e))?;
-        anchors.extend(flushed.map(|checkpoint| checkpoint.head()));
-        let through = flushed.map_or(u64::MAX, |checkpoint| checkpoint.sequence);
-        let end = Extent { segment: u32::MAX, end: u64::MAX, torn_after: Some(through) };
-        verify_segments(directory, end, anchors).map_err(|e| unreadable(directory, e))
+    pub fn verify_directory(directory: &Path, anchors: Vec<ChainHead>) -> Result<Verification> {
+        let head = checkpoint::peek(directory).map_err(|e| unreadable(directory, e))?;
+        let inspection = inspection::at_rest(directory, head, anchors);
+        inspection.map(|inspection| inspection.verification).map_err(|e| unreadable(directory, e))
     }
 
-    /// Queues the entry that tells of a repair; it is the first that the thread will write.
-    fn record_repair(&self, damage: &str, flushed: Option<ChainHead>, tail: &Tail) -> Result<()> {
-        tracing::error!(damage, resumed_after = tail.chain.sequence, "the journal was repaired");
-        let entry = NewEntry {
-            kind: "journal.repaired".into(),
-            version: 1,
-            principal: "system".to_owned(),
-            resource: None,
-            decision: None,
-            request_id: String::new(),
-            payload: json!({ "damage": damage, "flushed": flushed, "resumed_after": tail.chain.sequence }),
-        };
-        let permit = Arc::clone(&self.in_flight).try_acquire_many_owned(1).map_err(|_| closed())?;
-        let (reply, _) = oneshot::channel();
-        let entries = vec![Prepared::new(entry)?];
-        self.send(Command::Append { entries, durability: Durability::Disk, reply, permit })
+    /// Makes a broken journal whole again, as far as that goes: everything from the first entry that does not fit is put
+    /// aside in `set-aside-<n>` (moved or copied, never deleted), and the chain goes on with an entry of kind
+    /// [`REPAIRED`](super::REPAIRED) that says what was broken, what fitted, and the hashes of the files put aside. `None`
+    /// when nothing is broken; a torn end is no damage, [`Self::open`] recovers from it. Blocks while it reads everything.
+    ///
+    /// `missing` is what other evidence than the files and `anchors` tells to be missing.
+    ///
+    /// # Errors
+    /// `Unavailable` when another process has it open or a file cannot be read or written. What was put aside by then
+    /// stays, the journal is still refused, and a second attempt goes on from there.
+    pub fn repair_directory(
+        directory: &Path,
+        anchors: Vec<ChainHead>,
+        missing: Option<&str>,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<Option<Repair>> {
+        create_private(directory).map_err(|e| unreadable(directory, e))?;
+        let (checkpoint, newest) = take_head(directory)?;
+        repair::repair(directory, (checkpoint, newest), anchors, missing, clock, entropy)
     }
 
     fn send(&self, command: Command) -> Result<()> {
@@ -258,20 +256,15 @@ impl JournalStore for FileJournal {
     }
 
     async fn head(&self) -> Result<ChainHead> {
+        unpoisoned(&self.poison)?;
         Ok(self.published.lock().chain.head())
     }
 
     async fn verify_against(&self, mut anchors: Vec<ChainHead>) -> Result<Verification> {
         let tail = *self.published.lock();
         anchors.push(tail.chain.head());
-        let extent = Extent { segment: tail.segment, end: tail.end, torn_after: None };
-        self.blocking(move |directory| {
-            anchors.extend(
-                checkpoint::peek(directory)?.map(|at| at.head()).filter(|at| at.sequence <= tail.chain.sequence),
-            );
-            verify_segments(directory, extent, anchors)
-        })
-        .await
+        anchors.extend_from_slice(&self.anchors);
+        self.blocking(move |directory| inspection::in_use(directory, &tail, anchors)).await
     }
 
     async fn sync(&self) -> Result<()> {
@@ -304,53 +297,16 @@ impl Drop for FileJournal {
     }
 }
 
-/// How far to read.
-#[derive(Debug, Clone, Copy)]
-struct Extent {
-    segment: u32,
-    /// In that segment.
-    end: u64,
-    /// When set, what is broken behind this sequence, at the very end, is a torn write and no fault.
-    torn_after: Option<u64>,
-}
-
-impl Extent {
-    fn end_of(&self, segment: u32) -> u64 {
-        if segment == self.segment { self.end } else { u64::MAX }
-    }
-}
-
-fn verify_segments(directory: &Path, extent: Extent, anchors: Vec<ChainHead>) -> std::io::Result<Verification> {
-    let mut verifier = Verifier::new(anchors);
-    let numbers = segment::list(directory)?;
-    let last = numbers.last().copied();
-    'segments: for number in numbers.into_iter().filter(|number| *number <= extent.segment) {
-        let mut lines = Lines::open(&segment::path_of(directory, number), 0, extent.end_of(number))?;
-        loop {
-            match lines.step()? {
-                Step::Entry { record, .. } if verifier.accept(&record) => {}
-                Step::End => {
-                    if last == Some(number) && extent.torn_after.is_some_and(|flushed| verifier.expected() > flushed) {
-                        verifier.forgive_incomplete();
-                    }
-                    break;
-                }
-                Step::Broken
-                    if last == Some(number)
-                        && extent.torn_after.is_some_and(|flushed| verifier.expected() > flushed) =>
-                {
-                    verifier.forgive_incomplete();
-                    break 'segments;
-                }
-                Step::Broken => {
-                    verifier.fail(format!("its line in {number:06}.log is broken"));
-                    break 'segments;
-                }
-                Step::Entry { .. } => break 'segments,
-            }
+/// Opens `HEAD` and takes its lock.
+fn take_head(directory: &Path) -> Result<(CheckpointFile, Option<Checkpoint>)> {
+    CheckpointFile::open(directory).map_err(|e| match e.kind() {
+        IoErrorKind::WouldBlock => {
+            let message =
+                format!("the journal in {} is open in another process (its HEAD is locked)", directory.display());
+            Error::new(ErrorKind::Unavailable, message)
         }
-    }
-    Ok(verifier.finish())
+        _ => unreadable(directory, e),
+    })
 }
 
 /// The segments up to the tail's, newest first, that may hold entries below `before`.
@@ -446,5 +402,7 @@ fn segments_of(
     Ok(affected)
 }
 
+#[cfg(test)]
+mod damage_tests;
 #[cfg(test)]
 mod tests;

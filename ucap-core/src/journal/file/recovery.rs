@@ -4,20 +4,20 @@
 //! its time does not grow with the journal.
 //! - Bytes behind the checkpoint that do not continue the chain were never flushed (a torn write, power loss): they are
 //!   moved to a file `….torn` beside the segment, with a warning, and the journal goes on.
-//! - When the checkpoint itself cannot be found again, entries that had been flushed are gone or changed. That is no
-//!   crash: the start is refused, until an operator asks for a repair. The repair goes on behind the last entry
-//!   that can be read, moves nothing but what follows it, and the journal's next entry, `journal.repaired`, says so.
+//! - When the checkpoint itself, or a head that was kept outside, cannot be found again, entries that had been flushed are
+//!   gone or changed. That is no crash: the start is refused, until an operator restores or repairs it (`repair.rs`).
 //! - A broken line before the checkpoint is not looked for at the start, and never cut: verification names it, for ever.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::super::chain::{Chain, link};
+use super::super::chain::{Chain, ChainHead, link};
 use super::super::envelope::Record;
-use super::backwards::BackwardLines;
+use super::super::{Entry, ReadBack};
 use super::checkpoint::Checkpoint;
 use super::segment::{Lines, Step, erasing_path, list, path_of};
+use super::{PAGE_READ_BYTES, read_page};
 use crate::data_directory::{private, sync_directory};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -48,37 +48,49 @@ impl Tail {
     }
 }
 
-/// What a start found.
-#[derive(Debug)]
-pub(super) struct Recovered {
-    pub(super) tail: Tail,
-    /// Why a repair was needed, if it was.
-    pub(super) repaired: Option<String>,
-}
-
 /// Finds the end of the journal in `directory`, and puts aside what does not belong to it.
-pub(super) fn recover(directory: &Path, checkpoint: Option<Checkpoint>, repair: bool) -> Result<Recovered> {
+pub(super) fn recover(directory: &Path, checkpoint: Option<Checkpoint>, anchors: &[ChainHead]) -> Result<Tail> {
     let failed = |e: io::Error| unreadable(directory, e);
     let segments = list(directory).map_err(failed)?;
     remove_unfinished(directory, &segments).map_err(failed)?;
-    let (tail, repaired) = match follow(directory, checkpoint, &segments).map_err(failed)? {
-        Ok(tail) => (tail, None),
-        Err(damage) if !repair => {
-            let message = format!(
-                "the journal in {} is damaged: {damage}; restore it from a backup, or start once with journal repair to go \
-                 on behind the last entry that can be read",
-                directory.display()
-            );
-            return Err(Error::new(ErrorKind::Internal, message));
-        }
-        Err(damage) => (last_readable(directory, &segments).map_err(failed)?, Some(damage)),
-    };
+    let found = follow(directory, checkpoint, &segments).map_err(failed)?;
+    let tail = found.and_then(|tail| match missing_anchor(directory, &tail, anchors).map_err(failed) {
+        Ok(None) => Ok(Ok(tail)),
+        Ok(Some(damage)) => Err(damage),
+        Err(e) => Ok(Err(e)),
+    });
+    let tail = tail.map_err(|damage| refused(directory, &damage))??;
     put_aside(directory, &tail, &segments).map_err(failed)?;
-    Ok(Recovered { tail, repaired })
+    Ok(tail)
+}
+
+fn refused(directory: &Path, damage: &str) -> Error {
+    let message = format!(
+        "the journal in {} is damaged: {damage}; `ucap audit verify` says more, then restore it from a backup, or go on \
+         behind its last good entry with `ucap audit repair`",
+        directory.display()
+    );
+    Error::new(ErrorKind::Internal, message)
+}
+
+/// The sentence that says which of `anchors` is not on the chain that ends in `tail`.
+fn missing_anchor(directory: &Path, tail: &Tail, anchors: &[ChainHead]) -> io::Result<Option<String>> {
+    for ChainHead { sequence, hash } in anchors.iter().copied().filter(|anchor| anchor.sequence > 0) {
+        let last = tail.chain.sequence;
+        if sequence > last {
+            return Ok(Some(format!("it ends with entry {last} although it once reached entry {sequence}")));
+        }
+        let query = ReadBack { before: Some(sequence + 1), limit: 1, principal: None };
+        let page = read_page(directory, tail, &query, PAGE_READ_BYTES)?;
+        if page.entries.first().map(Entry::head) != Some(ChainHead { sequence, hash }) {
+            return Ok(Some(format!("entry {sequence} is not the one that was anchored")));
+        }
+    }
+    Ok(None)
 }
 
 /// Copies that an erasure did not finish still hold payloads.
-fn remove_unfinished(directory: &Path, segments: &[u32]) -> io::Result<()> {
+pub(super) fn remove_unfinished(directory: &Path, segments: &[u32]) -> io::Result<()> {
     for number in segments {
         match fs::remove_file(erasing_path(directory, *number)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -165,19 +177,6 @@ fn walk(directory: &Path, number: u32, from: u64, tail: &mut Tail) -> io::Result
             Step::End => return Ok(pending == 0),
         }
     }
-}
-
-/// The last entry that can be read and ends an append, searched from the end of the last segment.
-fn last_readable(directory: &Path, segments: &[u32]) -> io::Result<Tail> {
-    for number in segments.iter().rev().copied() {
-        let mut lines = BackwardLines::open(&path_of(directory, number), u64::MAX)?;
-        while let Some(line) = lines.step()? {
-            if let Some(record) = line.record.filter(|record| record.more == 0) {
-                return Ok(Tail { segment: number, start: line.start, end: line.end, chain: Chain::after(&record) });
-            }
-        }
-    }
-    Ok(Tail::genesis())
 }
 
 /// Moves everything behind `tail` to `….torn` files.

@@ -8,9 +8,14 @@ use std::path::{Path, PathBuf};
 use super::super::envelope::{MAX_LINE_BYTES, Record};
 use crate::data_directory::{private, sync_directory};
 
-/// The path of segment `number`, such as `000001.log`.
+/// The file name of segment `number`, such as `000001.log`.
+pub(super) fn name_of(number: u32) -> String {
+    format!("{number:06}.log")
+}
+
+/// Its path.
 pub(super) fn path_of(directory: &Path, number: u32) -> PathBuf {
-    directory.join(format!("{number:06}.log"))
+    directory.join(name_of(number))
 }
 
 /// Where an erasure writes its copy of segment `number`.
@@ -18,10 +23,15 @@ pub(super) fn erasing_path(directory: &Path, number: u32) -> PathBuf {
     directory.join(format!("{number:06}.log.erasing"))
 }
 
-/// The numbers of the segments in `directory`, ascending. Other files are none of our business.
+/// The numbers of the segments in `directory`, ascending; none where it does not exist. Other files are none of our
+/// business.
 pub(super) fn list(directory: &Path) -> io::Result<Vec<u32>> {
     let mut numbers = Vec::new();
-    for file in fs::read_dir(directory)? {
+    let files = match fs::read_dir(directory) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(numbers),
+        files => files?,
+    };
+    for file in files {
         let name = file?.file_name();
         let digits = name.to_str().and_then(|name| name.strip_suffix(".log"));
         if let Some(digits) = digits.filter(|d| d.len() >= 6 && d.bytes().all(|b| b.is_ascii_digit())) {

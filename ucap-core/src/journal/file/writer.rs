@@ -78,8 +78,8 @@ pub(super) struct Writer {
     pub(super) buffer: Vec<u8>,
     /// Since when something is written and not flushed.
     pub(super) dirty: Option<Instant>,
-    /// Why nothing can be written any more.
-    pub(super) poison: Option<String>,
+    /// Why nothing can be written any more; the journal's readers look at it too.
+    pub(super) poison: Arc<Mutex<Option<String>>>,
 }
 
 impl Writer {
@@ -158,10 +158,7 @@ impl Writer {
     }
 
     fn check(&self) -> Result<()> {
-        match &self.poison {
-            None => Ok(()),
-            Some(reason) => Err(poisoned(reason)),
-        }
+        unpoisoned(&self.poison)
     }
 
     /// Puts an append into the buffer: all of it or nothing.
@@ -195,7 +192,7 @@ impl Writer {
         for Waiting { reply, sequence, .. } in waiting.drain(..) {
             let answer = match &outcome {
                 Ok(()) => Ok(sequence),
-                Err(_) => Err(poisoned(self.poison.as_deref().unwrap_or("a write failed"))),
+                Err(_) => Err(poisoned(self.poison.lock().as_deref().unwrap_or("a write failed"))),
             };
             let _ = reply.send(answer);
         }
@@ -251,7 +248,7 @@ impl Writer {
         let reason = format!("{what} in {}: {e}", self.directory.display());
         tracing::error!(reason, "the journal takes no more entries until it is opened again");
         let error = poisoned(&reason).with_source(e);
-        self.poison.get_or_insert(reason);
+        self.poison.lock().get_or_insert(reason);
         error
     }
 
@@ -299,6 +296,14 @@ impl Writer {
 pub(super) fn erase_failed(number: u32, e: io::Error) -> Error {
     let message = format!("payloads in journal segment {number:06}.log cannot be erased: {e}; try again");
     Error::new(ErrorKind::Unavailable, message).with_source(e)
+}
+
+/// Whether entries can still be written.
+pub(super) fn unpoisoned(poison: &Mutex<Option<String>>) -> Result<()> {
+    match &*poison.lock() {
+        None => Ok(()),
+        Some(reason) => Err(poisoned(reason)),
+    }
 }
 
 fn poisoned(reason: &str) -> Error {
