@@ -53,6 +53,7 @@ pub mod timestamp;
 mod unit_vector;
 pub mod value;
 pub mod version;
+mod write;
 mod writing;
 
 pub use datastore::{Datastore, DatastoreBackend};

@@ -64,7 +64,7 @@ fn each_refusal_says_why() {
         (b"{broken", "broken JSON"),
         (b"", "broken JSON"),
         (br#"{"id":"a"} x"#, "broken JSON"),
-        (br#"{"id":"a","score":1e999}"#, "broken JSON"),
+        (br#"{"id":"a","score":1e999}"#, "out of range"),
         (br#"{"id":"a","title":"\ud800"}"#, "broken JSON"),
         (deep.as_bytes(), "broken JSON"),
         (br#"{"title":"no id"}"#, "`id`"),

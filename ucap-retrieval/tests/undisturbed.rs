@@ -127,3 +127,25 @@ async fn nor_in_memory() {
     }
     check(Box::new(Memory(Arc::default()))).await;
 }
+
+/// One writer sends what is there already while another replaces it: whoever comes last, the text is found.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_two_write_at_once_is_found_by_its_text() {
+    let directory = TempDir::new().unwrap();
+    let world = Arc::new(World::new(Directory::open(directory.path().to_owned()).unwrap()).await.unwrap());
+    let schema = json!({"text": ["t"], "fields": {"t": {"type": "text"}, "n": {"type": "integer"}}});
+    world.datasource("m", &json!({"format": "records", "schema": schema})).await.unwrap();
+    for round in 0..60 {
+        let writers = [0, 1, 0, 1].map(|version| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.ingest("m", &[record(0, version)]).await.unwrap() })
+        });
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        for mode in [Mode::Lexical, Mode::Vector] {
+            let answer = world.search("admin", &SearchRequest::new("overflow").with_mode(mode)).await.unwrap();
+            assert_eq!(ids(&answer), ["r000"], "{mode:?} in round {round}");
+        }
+    }
+}

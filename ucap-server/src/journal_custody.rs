@@ -87,6 +87,20 @@ pub(crate) async fn demand_entries(journal: &dyn JournalStore, epoch: u64) -> Re
     Ok(())
 }
 
+/// Refuses a catalog that never changed beside a journal whose head was kept, which happens after the first change only: the
+/// datasources of a catalog that was removed would be swept away as those of nobody.
+///
+/// # Errors
+/// `Internal` when the catalog is gone.
+pub(crate) fn demand_catalog(anchors: &[ChainHead], epoch: u64) -> Result<()> {
+    if epoch == 0 && anchors.iter().any(|head| head.sequence > 0) {
+        return Err(Error::internal(format!(
+            "`{CATALOG_FILE}` is missing or empty although the journal records changes of it; restore the data directory from a backup"
+        )));
+    }
+    Ok(())
+}
+
 /// Keeps the journal's head beside it. All of the journal must have been flushed, so that the head is not ahead of it.
 ///
 /// # Errors

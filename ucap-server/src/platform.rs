@@ -177,13 +177,14 @@ impl Platform {
     ///
     /// # Errors
     /// `Unavailable` when another process holds the directory's lock or the system refuses; `Unsupported` for a
-    /// directory of a newer version; `Internal` for a damaged or missing journal (see [`journal_custody`]); `InvalidInput`
+    /// directory of a newer version; `Internal` for a damaged or missing journal or a missing catalog (see [`journal_custody`]); `InvalidInput`
     /// for an admin key that is too short.
     pub async fn open_with(options: PlatformOptions) -> Result<Self> {
         let directory = DataDirectory::open(&options.path)?;
         let clock = Arc::clone(&options.clock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let anchors = journal_custody::anchors(directory.path())?;
+        let kept = anchors.clone();
         let journal_options =
             FileJournalOptions { durability: options.durability, anchors, ..FileJournalOptions::default() };
         let journal_path = directory.sub(JOURNAL_FOLDER)?;
@@ -197,6 +198,7 @@ impl Platform {
         let guard = Box::new(administration::an_administrator_remains);
         let catalog = Catalog::open(Arc::new(store), Arc::clone(&journal), Arc::clone(&clock), guard).await?;
         journal_custody::demand_entries(&*journal, catalog.snapshot().epoch()).await?;
+        journal_custody::demand_catalog(&kept, catalog.snapshot().epoch())?;
         let peppers = peppers(&directory, &*entropy)?;
         let cursor_key = Redacted::new(cursor_key(&directory, &*entropy)?);
         let sealer = Sealer::new(&cursor_key);

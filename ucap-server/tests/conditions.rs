@@ -152,9 +152,11 @@ async fn a_change_begins_from_the_state_that_was_read() {
     let second = etag(&changed);
     assert_eq!((changed.status, changed.json()["version"].as_u64()), (200, Some(2)));
     let weak = format!("W/{second}");
-    for tag in [&*first, "\"2\"", "2", &weak, "\"x\"", "\"\"", "", second.trim_matches('"')] {
+    for tag in [&*first, "\"1\"", "2", "W/\"2\"", &weak, "\"x\"", "\"\"", "", second.trim_matches('"')] {
         assert!(failed(&patch(tag, "three").await), "{tag}");
     }
+    // The version of the body in quotes will do.
+    assert_eq!(patch("\"2\"", "two and a half").await.status, 200);
     assert_eq!(patch("*", "three").await.status, 200);
     let third = etag(&server.call("GET", "/v1/domains/d", Value::Null, ADMIN).await);
     assert_eq!(patch(&format!("{first}, {third}"), "four").await.status, 200);

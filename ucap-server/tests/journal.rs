@@ -230,3 +230,19 @@ async fn a_server_with_a_full_disk_is_not_ready() {
     drained.join().unwrap();
     local.must(&["audit", "verify"]);
 }
+
+#[test]
+fn a_catalog_that_is_gone_is_refused_and_its_data_stay() {
+    let local = Local::new();
+    local.must(&["domain", "create", "d"]);
+    local.must(&["datasource", "create", "notes", "--domain", "d", "--format", "documents", "--no-vectors"]);
+    let folder = || fs::read_dir(local.data().join("datasources")).unwrap().count();
+    assert_eq!(folder(), 1);
+    for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        let _ = fs::remove_file(local.data().join(file));
+    }
+    let refused = local.run(&["datasource", "list"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("`catalog.db` is missing"), "{}", text(&refused.stderr));
+    assert_eq!(folder(), 1);
+}

@@ -56,8 +56,8 @@ pub enum Created<T> {
 /// same name has another generation, so nothing that was read before fits it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revision {
-    /// [`Stamp::generation`].
-    pub generation: u64,
+    /// [`Stamp::generation`]; `None` for whoever knows the version only, and takes whichever object has it.
+    pub generation: Option<u64>,
     /// [`Stamp::version`].
     pub version: u64,
 }
@@ -65,7 +65,11 @@ pub struct Revision {
 impl Revision {
     /// The state that an object is in.
     pub fn of(stamp: Stamp) -> Self {
-        Self { generation: stamp.generation, version: stamp.version }
+        Self { generation: Some(stamp.generation), version: stamp.version }
+    }
+
+    fn fits(self, held: Stamp) -> bool {
+        self.version == held.version && self.generation.is_none_or(|generation| generation == held.generation)
     }
 }
 
@@ -138,7 +142,7 @@ fn in_utc(moment: Option<OffsetDateTime>) -> Result<Option<OffsetDateTime>> {
 
 /// `None` demands nothing; an empty list nobody satisfies.
 fn check_match(expected: Option<&[Revision]>, held: Stamp) -> Result<()> {
-    if expected.is_none_or(|expected| expected.contains(&Revision::of(held))) {
+    if expected.is_none_or(|expected| expected.iter().any(|revision| revision.fits(held))) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::PreconditionFailed, "the object has changed, or is another one by now; read it again"))

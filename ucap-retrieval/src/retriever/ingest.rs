@@ -163,6 +163,25 @@ impl Retriever {
         records: Vec<(Record, Origin)>,
         demands: Vec<Demand>,
     ) -> Result<Vec<Written>> {
+        let spared = self.try_commit(context, target, records.clone(), demands.clone(), true).await;
+        match spared {
+            // Somebody wrote in between: what was spared may be needed now.
+            Err(error) if error.kind() == ErrorKind::PreconditionFailed => {
+                self.try_commit(context, target, records, demands, false).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// With `is_spared` nothing is derived from records that seem to be there already; they are written only if they still are.
+    async fn try_commit(
+        &self,
+        context: &RequestContext,
+        target: &Target,
+        records: Vec<(Record, Origin)>,
+        mut demands: Vec<Demand>,
+        is_spared: bool,
+    ) -> Result<Vec<Written>> {
         let (records, origins): (Vec<Record>, Vec<Origin>) = records.into_iter().unzip();
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
         let held = target.store.records.hashes(context, &target.permit, &ids).await?;
@@ -173,7 +192,11 @@ impl Retriever {
         }
         let hashes: Vec<ContentHash> = records.iter().map(|record| content_hash(&record.original)).collect();
         let is_unchanged: Vec<bool> =
-            held.iter().zip(&hashes).map(|(held, hash)| held.as_ref() == Some(hash)).collect();
+            held.iter().zip(&hashes).map(|(held, hash)| is_spared && held.as_ref() == Some(hash)).collect();
+        let unchanged = ids.iter().zip(&hashes).zip(&is_unchanged).filter(|(_, unchanged)| **unchanged);
+        demands.extend(
+            unchanged.map(|((id, hash), _)| Demand { id: id.clone(), condition: Condition::OneOf(vec![*hash]) }),
+        );
         let replaced: Vec<String> = ids
             .iter()
             .zip(&held)

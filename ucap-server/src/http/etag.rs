@@ -2,7 +2,8 @@
 //!
 //! The ETag of an object of the catalog is `"<version>-<sealed>"`. What is sealed is the object's generation, so that the
 //! tag of a deleted object does not fit one that was made again under its name; the number itself would tell how much
-//! others change. The ETag of a record is the hash of its content.
+//! others change. `If-Match` also takes the bare `"<version>"` of an object's body, from those who know that they mean this
+//! object. The ETag of a record is the hash of its content.
 
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -83,10 +84,15 @@ pub(super) fn revisions(sealer: &Sealer, kind: ObjectKind, headers: &HeaderMap) 
 }
 
 fn revision(sealer: &Sealer, kind: ObjectKind, tag: &Tag) -> Option<Revision> {
-    let (version, sealed) = tag.text.split_once('-').filter(|_| !tag.weak)?;
+    if tag.weak {
+        return None;
+    }
+    let Some((version, sealed)) = tag.text.split_once('-') else {
+        return Some(Revision { generation: None, version: tag.text.parse().ok()? });
+    };
     let content = sealer.open(ETAG.as_str(), kind.as_str().as_bytes(), sealed)?;
     let generation = u64::from_le_bytes(*content.first_chunk()?);
-    Some(Revision { generation, version: version.parse().ok()? })
+    Some(Revision { generation: Some(generation), version: version.parse().ok()? })
 }
 
 /// The ETag of a record: the hash of its content, so that equal content has an equal tag wherever it is.

@@ -92,7 +92,8 @@ fn parameters(route: &Route) -> Vec<Json> {
     in_path.chain(in_query).chain(in_header).collect()
 }
 
-const IF_MATCH: (&str, &str) = ("If-Match", "Only if its ETag is one of these (`*`: whichever it is); else 412.");
+const IF_MATCH: (&str, &str) =
+    ("If-Match", "Only if its ETag, or its version in quotes, is one of these (`*`: whichever it is); else 412.");
 const IF_UNKNOWN: (&str, &str) = ("If-None-Match", "Only if its ETag is none of these; else 304 without a body.");
 const IF_NONE_MATCH: (&str, &str) = ("If-None-Match", "`*`: only if there is none yet; else 412.");
 
