@@ -9,6 +9,8 @@
 
 mod bert;
 mod files;
+#[cfg(feature = "hub")]
+mod hub;
 mod kernels;
 mod lanes;
 mod loading;
