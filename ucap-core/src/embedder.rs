@@ -24,7 +24,8 @@ pub struct EmbeddingModel {
     pub id: String,
     /// Length of a vector.
     pub dimensions: usize,
-    /// SHA-256 of the weights, hexadecimal; empty for a model whose weights cannot be seen.
+    /// SHA-256 of the weights, hexadecimal; empty for a model whose weights cannot be seen. Behind a `+` the revision of
+    /// the arithmetic, where the platform itself computes the vectors.
     pub digest: String,
 }
 

@@ -10,12 +10,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 use ucap_core::{EmbeddingLane, ErrorKind, RequestContext, Result};
 use ucap_inference::{
     ALL_MINILM_L6_V2, EmbeddingInputs, EmbeddingRequest, EmbeddingResponse, Gateway, LoadStatus, LocalEmbedder,
     LocalOptions, ModelProvider, PullOptions, cache_directory,
 };
+
+/// SHA-256 over the bits of the golden file's texts, embedded here: the same on every processor.
+const BITS: &str = "f1e59de96ec63dafd17d55449ebe8f7ec1960dc23fb6a930425c84e05e448567";
 
 /// A case of the golden file, which `xtask/oracle/embeddings.py` made with sentence-transformers.
 #[derive(Deserialize)]
@@ -107,6 +111,18 @@ fn agrees_with_sentence_transformers_on_the_golden_file() {
     }
     println!("worst cosine 1 - {:e} ({:?}), largest difference {largest:e}", 1.0 - worst.0, worst.1);
     assert!(worst.0 >= 0.9999, "{worst:?}");
+}
+
+/// Vectors live on in indexes. Whoever changes a bit of them raises `ARITHMETIC`, which is in the digest, and then this.
+#[test]
+fn the_bits_are_those_of_this_revision() {
+    let texts: Vec<String> = Case::all().iter().map(Case::text).collect();
+    let mut hash = Sha256::new();
+    for value in embed_texts(&texts).vectors.iter().flatten() {
+        hash.update(value.to_le_bytes());
+    }
+    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(found, BITS, "of {}", LocalEmbedder::model().digest);
 }
 
 #[test]

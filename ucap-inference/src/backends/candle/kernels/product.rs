@@ -1,26 +1,15 @@
-//! Matrix products: a register tile of 6 rows by 16 columns over weights that were packed once.
+//! Linear layers: weights that were made integers and packed once, rows that are made integers before each product.
 
-#[cfg(target_arch = "x86_64")]
-use super::has_avx2;
+use super::Level;
 use super::math::gelu;
+use super::tile::{COLUMNS, LONGEST, Pair, ROWS, Step, Tile, multiply, quantise};
 
-/// Rows of a register tile.
-pub(super) const ROWS: usize = 6;
-/// Columns of a register tile: two AVX2 registers.
-pub(super) const COLUMNS: usize = 16;
-/// Inner steps done before the next panel: a panel of this depth (24 KiB) stays in the first-level cache.
-const DEPTH: usize = 384;
-/// Rows that go through all panels before the next rows: their packed form stays in the second-level cache.
-const BLOCK: usize = 16 * ROWS;
+/// Steps done before the next tile: a panel of this depth (24 KiB) stays in the first-level cache.
+const DEPTH: usize = 192;
+/// Tiles that go through all panels before the next ones: their rows stay in the second-level cache.
+const TILES: usize = 16;
 
-/// A row of the packed left side: one value for each of the tile's rows.
-pub(super) type Left = [f32; ROWS];
-/// A row of a panel, or of the tile's sums.
-pub(super) type Right = [f32; COLUMNS];
-/// The sums of one tile.
-pub(super) type Tile = [Right; ROWS];
-
-/// What is done to a row of the product before it is stored.
+/// What is done to a value of the product before it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Activation {
     /// Nothing.
@@ -29,38 +18,80 @@ pub(in super::super) enum Activation {
     Gelu,
 }
 
-/// The weights and bias of a linear layer, `y = activation(x W + b)`, packed into panels of 16 columns.
+/// Rows of integers, each with its unit. Kept and filled again, so that no pass asks for memory.
+#[derive(Debug, Default)]
+pub(in super::super) struct Rows {
+    /// As many rows as the tiles have that hold them; those behind the last are whatever was there.
+    pairs: Vec<Pair>,
+    units: Vec<f32>,
+    count: usize,
+    width: usize,
+}
+
+impl Rows {
+    /// Takes the rows of `x`, `width` values each: an even number.
+    pub(in super::super) fn fill(&mut self, level: Level, x: &[f32], width: usize) {
+        (self.count, self.width) = (x.len() / width, width);
+        self.units.clear();
+        self.units.resize(self.count.next_multiple_of(ROWS), 0.0);
+        self.pairs.resize(self.units.len() * width / 2, [0; 2]);
+        level.run(
+            #[inline(always)]
+            || {
+                let rows = self.pairs.chunks_exact_mut(width / 2).zip(&mut self.units);
+                for ((pairs, unit), row) in rows.zip(x.chunks_exact(width)) {
+                    *unit = quantise(row, pairs.as_flattened_mut());
+                }
+            },
+        );
+    }
+
+    /// The six rows of tile `index`, and their units.
+    #[inline(always)]
+    fn tile(&self, index: usize) -> ([&[Pair]; ROWS], &[f32]) {
+        let steps = self.width / 2;
+        let rows = &self.pairs[index * ROWS * steps..][..ROWS * steps];
+        (std::array::from_fn(|row| &rows[row * steps..][..steps]), &self.units[index * ROWS..][..ROWS])
+    }
+}
+
+/// The weights and bias of a linear layer, `y = activation(x W + b)`, packed into panels of 32 outputs.
 #[derive(Debug)]
 pub(in super::super) struct Linear {
-    panels: Vec<Right>,
-    bias: Vec<Right>,
+    panels: Vec<Step>,
+    /// The unit of each output's weights.
+    units: Vec<[f32; COLUMNS]>,
+    bias: Vec<[f32; COLUMNS]>,
     inputs: usize,
     activation: Activation,
 }
 
 impl Linear {
     /// Packs `weights`, which lie as PyTorch stores them: one row of `inputs` values for each output.
-    /// The number of outputs is a multiple of 16 (`None` otherwise, or when the sizes disagree).
+    ///
+    /// The number of outputs is a multiple of 32, that of inputs is even and at most [`LONGEST`] (`None` otherwise, or
+    /// when the sizes disagree).
     pub(in super::super) fn pack(weights: &[f32], bias: &[f32], inputs: usize, activation: Activation) -> Option<Self> {
         let outputs = bias.len();
-        if inputs == 0 || outputs == 0 || !outputs.is_multiple_of(COLUMNS) || weights.len() != inputs * outputs {
+        let fits = inputs.is_multiple_of(2) && (2..=LONGEST).contains(&inputs) && outputs.is_multiple_of(COLUMNS);
+        if !fits || outputs == 0 || weights.len() != inputs * outputs {
             return None;
         }
-        let mut panels = vec![[0.0; COLUMNS]; inputs * outputs / COLUMNS];
-        for (panel, rows) in panels.chunks_exact_mut(inputs).zip(weights.chunks_exact(inputs * COLUMNS)) {
-            for (column, row) in rows.chunks_exact(inputs).enumerate() {
-                for (step, weight) in panel.iter_mut().zip(row) {
-                    step[column] = *weight;
+        let steps = inputs / 2;
+        let mut panels = vec![[[0; 2]; COLUMNS]; steps * outputs / COLUMNS];
+        let mut units = vec![[0.0; COLUMNS]; outputs / COLUMNS];
+        let mut integers = vec![[0; 2]; steps];
+        let rows = weights.chunks_exact(inputs * COLUMNS);
+        for ((panel, units), rows) in panels.chunks_exact_mut(steps).zip(&mut units).zip(rows) {
+            for ((column, row), unit) in rows.chunks_exact(inputs).enumerate().zip(units) {
+                *unit = quantise(row, integers.as_flattened_mut());
+                for (step, pair) in panel.iter_mut().zip(&integers) {
+                    step[column] = *pair;
                 }
             }
         }
         let (bias, _) = bias.as_chunks::<COLUMNS>();
-        Some(Self { panels, bias: bias.to_vec(), inputs, activation })
-    }
-
-    /// Length of a row that goes in.
-    pub(in super::super) fn inputs(&self) -> usize {
-        self.inputs
+        Some(Self { panels, units, bias: bias.to_vec(), inputs, activation })
     }
 
     /// Length of a row that comes out.
@@ -68,127 +99,64 @@ impl Linear {
         self.bias.len() * COLUMNS
     }
 
-    /// Applies the layer to every row of `x`; `y` holds as many rows of [`Self::outputs`] values.
-    #[inline(always)]
-    pub(in super::super) fn apply(&self, x: &[f32], y: &mut [f32]) {
-        let outputs = self.outputs();
-        let mut packed = vec![[0.0; ROWS]; (BLOCK / ROWS) * self.inputs];
-        for (x, y) in x.chunks(BLOCK * self.inputs).zip(y.chunks_mut(BLOCK * outputs)) {
-            let tiles = x.chunks(ROWS * self.inputs).zip(packed.chunks_exact_mut(self.inputs));
-            for (rows, packed) in tiles {
-                pack_rows(rows, self.inputs, packed);
-            }
-            self.apply_block(&packed, y);
-        }
+    /// Applies the layer to every row of `x`; `y` becomes as many rows of [`Self::outputs`] values.
+    ///
+    /// # Panics
+    /// When a row of `x` is not as long as the layer has inputs.
+    pub(in super::super) fn apply(&self, level: Level, x: &Rows, y: &mut Vec<f32>) {
+        assert_eq!(x.width, self.inputs, "a row does not fit the layer");
+        y.resize(x.count * self.outputs(), 0.0); // what was there is overwritten
+        level.run(
+            #[inline(always)]
+            || {
+                for (block, y) in y.chunks_mut(TILES * ROWS * self.outputs()).enumerate() {
+                    self.apply_block(level, x, block * TILES, y);
+                }
+            },
+        );
     }
 
-    /// One block of rows: for each slice of the inner dimension, each panel meets all tiles while it is in cache.
+    /// One block of rows: each part of each panel meets all tiles while it is in cache.
     #[inline(always)]
-    fn apply_block(&self, packed: &[Left], y: &mut [f32]) {
-        let outputs = self.outputs();
-        for start in (0..self.inputs).step_by(DEPTH) {
-            let end = (start + DEPTH).min(self.inputs);
-            for (index, (panel, bias)) in self.panels.chunks_exact(self.inputs).zip(&self.bias).enumerate() {
-                let column = index * COLUMNS;
-                for (left, y) in packed.chunks_exact(self.inputs).zip(y.chunks_mut(ROWS * outputs)) {
-                    let mut sums = [*bias; ROWS];
-                    if start > 0 {
-                        load_tile(y, outputs, column, &mut sums);
+    fn apply_block(&self, level: Level, x: &Rows, first: usize, y: &mut [f32]) {
+        let steps = self.inputs / 2;
+        let mut unfinished = [[[0; COLUMNS]; ROWS]; TILES];
+        for (index, panel) in self.panels.chunks_exact(steps).enumerate() {
+            for start in (0..steps).step_by(DEPTH) {
+                let end = (start + DEPTH).min(steps);
+                let tiles = y.chunks_mut(ROWS * self.outputs()).zip(&mut unfinished).enumerate();
+                for (tile, (y, unfinished)) in tiles {
+                    let (rows, units) = x.tile(first + tile);
+                    let mut sums = if start == 0 { [[0; COLUMNS]; ROWS] } else { *unfinished };
+                    multiply(level, rows.map(|row| &row[start..end]), &panel[start..end], &mut sums);
+                    if end == steps {
+                        self.finish(&sums, units, index, y);
+                    } else {
+                        *unfinished = sums;
                     }
-                    multiply(&left[start..end], &panel[start..end], &mut sums);
-                    if end == self.inputs && self.activation == Activation::Gelu {
-                        for value in sums.as_flattened_mut() {
-                            *value = gelu(*value);
-                        }
-                    }
-                    store_tile(&sums, y, outputs, column);
                 }
             }
         }
     }
-}
 
-/// Lays up to six rows side by side, so that one inner step of the tile reads six neighbours. Missing rows keep what
-/// was there: their sums are never stored.
-#[inline(always)]
-pub(super) fn pack_rows(rows: &[f32], width: usize, packed: &mut [Left]) {
-    for (index, row) in rows.chunks_exact(width).take(ROWS).enumerate() {
-        for (step, value) in packed.iter_mut().zip(row) {
-            step[index] = *value;
+    /// From integers to values, for as many rows as `y` has.
+    #[inline(always)]
+    fn finish(&self, sums: &Tile, row_units: &[f32], index: usize, y: &mut [f32]) {
+        match self.activation {
+            Activation::Identity => self.store(sums, row_units, index, y, |value| value),
+            Activation::Gelu => self.store(sums, row_units, index, y, gelu),
         }
     }
-}
 
-/// Adds the product of a packed left side and a panel to `sums`, one inner step after the other.
-#[inline(always)]
-pub(super) fn multiply(left: &[Left], panel: &[Right], sums: &mut Tile) {
-    #[cfg(target_arch = "x86_64")]
-    if has_avx2() {
-        #[expect(unsafe_code, reason = "the features that the callee is compiled for were detected just above")]
-        return unsafe { multiply_avx2(left, panel, sums) };
-    }
-    multiply_portable(left, panel, sums);
-}
-
-/// The same for every processor, and the yardstick of [`multiply_avx2`].
-#[inline(always)]
-pub(super) fn multiply_portable(left: &[Left], panel: &[Right], sums: &mut Tile) {
-    let mut local = *sums; // a local copy is what a compiler may keep in registers
-    for (left, right) in left.iter().zip(panel) {
-        for (sums, factor) in local.iter_mut().zip(left) {
-            for (sum, value) in sums.iter_mut().zip(right) {
-                *sum = factor.mul_add(*value, *sum);
+    #[inline(always)]
+    fn store(&self, sums: &Tile, row_units: &[f32], index: usize, y: &mut [f32], activation: impl Fn(f32) -> f32) {
+        let (units, bias) = (&self.units[index], &self.bias[index]);
+        for ((sums, row_unit), y) in sums.iter().zip(row_units).zip(y.chunks_exact_mut(self.outputs())) {
+            let mut values = [0.0; COLUMNS];
+            for (column, value) in values.iter_mut().enumerate() {
+                *value = activation(sums[column] as f32 * (units[column] * row_unit) + bias[column]);
             }
+            y[index * COLUMNS..][..COLUMNS].copy_from_slice(&values);
         }
-    }
-    *sums = local;
-}
-
-/// By hand, because the compiler keeps the tile in registers at one optimisation level and not at another (twenty
-/// times slower): 12 of the 16 registers hold the sums, two the panel's row, one the broadcast factor.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn multiply_avx2(left: &[Left], panel: &[Right], sums: &mut Tile) {
-    use std::arch::x86_64::{__m256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps};
-
-    #[expect(unsafe_code, reason = "reads 16 floats, which is what the reference is to; unaligned loads are allowed")]
-    let load = |row: &Right| unsafe { (_mm256_loadu_ps(row[..8].as_ptr()), _mm256_loadu_ps(row[8..].as_ptr())) };
-    let step = |factor: f32, right: (__m256, __m256), sums: (__m256, __m256)| {
-        let factor = _mm256_set1_ps(factor);
-        (_mm256_fmadd_ps(factor, right.0, sums.0), _mm256_fmadd_ps(factor, right.1, sums.1))
-    };
-    let [a, b, c, d, e, f] = &*sums;
-    let (mut a, mut b, mut c) = (load(a), load(b), load(c));
-    let (mut d, mut e, mut f) = (load(d), load(e), load(f));
-    for (left, right) in left.iter().zip(panel) {
-        let right = load(right);
-        a = step(left[0], right, a);
-        b = step(left[1], right, b);
-        c = step(left[2], right, c);
-        d = step(left[3], right, d);
-        e = step(left[4], right, e);
-        f = step(left[5], right, f);
-    }
-    for (row, (low, high)) in sums.iter_mut().zip([a, b, c, d, e, f]) {
-        #[expect(unsafe_code, reason = "writes 16 floats, which is what the reference is to")]
-        unsafe {
-            _mm256_storeu_ps(row[..8].as_mut_ptr(), low);
-            _mm256_storeu_ps(row[8..].as_mut_ptr(), high);
-        }
-    }
-}
-
-#[inline(always)]
-fn load_tile(y: &[f32], width: usize, column: usize, sums: &mut Tile) {
-    for (sums, row) in sums.iter_mut().zip(y.chunks_exact(width)) {
-        sums.copy_from_slice(&row[column..column + COLUMNS]);
-    }
-}
-
-/// Stores as many rows of the tile as `y` has.
-#[inline(always)]
-pub(super) fn store_tile(sums: &Tile, y: &mut [f32], width: usize, column: usize) {
-    for (sums, row) in sums.iter().zip(y.chunks_exact_mut(width)) {
-        row[column..column + COLUMNS].copy_from_slice(sums);
     }
 }
