@@ -136,6 +136,8 @@ async fn what_waits_is_embedded_by_the_next_process_and_after_failures() {
     }
     assert_eq!(ingest.finish().await.unwrap().accepted, 5);
     platform.close().await.unwrap();
+    // The lock goes with the last who holds the platform.
+    drop((admin, platform));
     let fail = || Step::Fail(ucap_core::ErrorKind::ModelUnavailable);
     let platform = open(vec![fail(), fail()]).await;
     let admin = platform.admin_session().await.unwrap();

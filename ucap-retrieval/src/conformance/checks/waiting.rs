@@ -9,7 +9,7 @@ use crate::query::{Mode, SearchRequest};
 use crate::retriever::Wait;
 
 /// A datasource whose text is embedded: nothing else has to wait.
-fn embedded() -> Json {
+fn notes() -> Json {
     json!({"format": "records", "schema": {"text": ["t"], "fields": {"t": {"type": "text"}}}})
 }
 
@@ -42,7 +42,7 @@ async fn settle(store: &Store, record: &Json, place: u64) -> Result<Written, cra
 }
 
 pub(super) async fn is_counted_and_in_no_leg(world: &mut World) -> Outcome {
-    world.datasource("m", &embedded()).await?;
+    world.datasource("m", &notes()).await?;
     let store = world.store("m").await?;
     store.put_all(&[record("a", "word one"), record("b", "word two"), record("c", "word three")]).await?;
     let deferred = store.defer(&[record("b", "word new"), record("d", "word"), record("c", "word three")], 0).await?;
@@ -62,7 +62,7 @@ pub(super) async fn is_counted_and_in_no_leg(world: &mut World) -> Outcome {
 }
 
 pub(super) async fn yields_to_what_is_newer(world: &mut World) -> Outcome {
-    world.datasource("m", &embedded()).await?;
+    world.datasource("m", &notes()).await?;
     let store = world.store("m").await?;
     let ids = ["deleted", "replaced", "again", "kept"];
     store.defer(&ids.map(|id| record(id, "word old")), 0).await?;
@@ -95,7 +95,7 @@ pub(super) async fn yields_to_what_is_newer(world: &mut World) -> Outcome {
 }
 
 pub(super) async fn is_bounded_and_in_order(world: &mut World) -> Outcome {
-    world.datasource("m", &embedded()).await?;
+    world.datasource("m", &notes()).await?;
     let store = world.store("m").await?;
     let batch =
         |from: usize, to: usize| -> Vec<Json> { (from..to).map(|i| record(&format!("r{i:02}"), "word")).collect() };
@@ -124,7 +124,7 @@ pub(super) async fn is_bounded_and_in_order(world: &mut World) -> Outcome {
 }
 
 pub(super) async fn ends_with_the_embedding(world: &mut World) -> Outcome {
-    world.datasource("m", &embedded()).await?;
+    world.datasource("m", &notes()).await?;
     let records: Vec<Json> = (0..700).map(|i| record(&format!("r{i:03}"), &format!("word {i}"))).collect();
     let report = world.ingest_waiting("m", &records, Wait::Durable).await?;
     expect_same("accepted", (report.accepted, report.unchanged), (700, 0))?;
@@ -132,7 +132,7 @@ pub(super) async fn ends_with_the_embedding(world: &mut World) -> Outcome {
     let embedded = world.retriever().embed_waiting_once(world.context()).await?;
     expect_same("all are embedded", (embedded, world.store("m").await?.counts().await?), (700, (700, 0)))?;
     let same = World::in_memory().await?;
-    same.datasource("m", &embedded()).await?;
+    same.datasource("m", &notes()).await?;
     same.ingest("m", &records).await?;
     for mode in [Mode::Hybrid, Mode::Lexical, Mode::Vector] {
         let request = SearchRequest::new("word 13").with_mode(mode);
@@ -151,8 +151,8 @@ pub(super) async fn ends_with_the_embedding(world: &mut World) -> Outcome {
 }
 
 pub(super) async fn outlives_the_process(world: &mut World) -> Outcome {
-    world.datasource("m", &embedded()).await?;
-    world.datasource("none", &embedded()).await?;
+    world.datasource("m", &notes()).await?;
+    world.datasource("none", &notes()).await?;
     world.ingest("none", &[record("a", "word")]).await?;
     world.ingest_waiting("m", &[record("a", "word"), record("b", "word")], Wait::Durable).await?;
     let places = world.store("m").await?.queued().await?;
