@@ -40,6 +40,7 @@ pub mod fold;
 mod fusion;
 pub mod hit;
 pub mod ingest;
+pub mod ingest_queue;
 pub mod passage_set;
 pub mod query;
 pub mod record;
