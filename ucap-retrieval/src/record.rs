@@ -254,7 +254,8 @@ pub(crate) fn broken(text: &str, error: &serde_json::Error) -> Error {
     let what = match reason {
         "number out of range" => "a number out of range",
         "recursion limit exceeded" => "lists or objects that nest too deep",
-        _ => "a text that is no Unicode",
+        _ if error.is_syntax() => "a text that is no Unicode",
+        reason => return invalid(reason.to_owned()),
     };
     invalid(format!("the record holds {what}, at byte {}", error.column()))
 }
