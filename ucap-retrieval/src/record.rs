@@ -170,13 +170,13 @@ impl Parsed {
         let text = std::str::from_utf8(line)
             .map_err(|error| invalid(format!("not UTF-8: invalid byte at position {}", error.valid_up_to() + 1)))?;
         if !text.trim_start().starts_with('{') {
-            serde_json::from_str::<IgnoredAny>(text).map_err(|error| broken(&error))?;
+            serde_json::from_str::<IgnoredAny>(text).map_err(|error| broken(text, &error))?;
             let kind = serde_json::from_str::<Json>(text).map_or("something else", |json| kind_of(&json));
             let hint =
                 if text.trim_start().starts_with('[') { "; send an array of records as application/json" } else { "" };
             return Err(invalid(format!("a record is a JSON object, this is {kind}{hint}")));
         }
-        let Entries(mut entries) = serde_json::from_str(text).map_err(|error| broken(&error))?;
+        let Entries(mut entries) = serde_json::from_str(text).map_err(|error| broken(text, &error))?;
         let mut take = |key: &str| {
             let at = entries.iter().position(|(name, _)| name == key)?;
             Some(entries.remove(at).1)
@@ -188,7 +188,7 @@ impl Parsed {
         };
         check_id(&id)?;
         let vector = take(VECTOR_KEY).filter(|json| !json.is_null()).map(|json| read_vector(&json)).transpose()?;
-        let original = RawValue::from_string(text.trim().to_owned()).map_err(|error| broken(&error))?;
+        let original = RawValue::from_string(text.trim().to_owned()).map_err(|error| broken(text, &error))?;
         Ok(Self { id, vector, entries, original })
     }
 }
@@ -243,11 +243,21 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-fn broken(error: &serde_json::Error) -> Error {
+/// Why `text` could not be read: because it is no JSON, or because it is JSON that cannot be held.
+pub(crate) fn broken(text: &str, error: &serde_json::Error) -> Error {
     let message = error.to_string();
     // A record is a line: its own number says nothing.
     let reason = message.rsplit_once(" at line ").map_or(message.as_str(), |(reason, _)| reason);
-    invalid(format!("broken JSON at byte {}: {reason}", error.column()))
+    if serde_json::from_str::<IgnoredAny>(text).is_err() {
+        return invalid(format!("broken JSON at byte {}: {reason}", error.column()));
+    }
+    let what = match reason {
+        "number out of range" => "a number out of range",
+        "recursion limit exceeded" => "lists or objects that nest too deep",
+        _ if error.is_syntax() => "a text that is no Unicode",
+        reason => return invalid(reason.to_owned()),
+    };
+    invalid(format!("the record holds {what}, at byte {}", error.column()))
 }
 
 pub(crate) fn invalid(message: String) -> Error {

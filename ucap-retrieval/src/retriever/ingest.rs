@@ -13,7 +13,7 @@ use crate::datastore::{Datastore, NewPassage, Write, Written};
 use crate::hit::{IngestReport, RecordAnswer};
 use crate::ingest::chunking::chunk;
 use crate::ingest::formats::document::read_document;
-use crate::record::{Record, check_id, read_record};
+use crate::record::{Record, broken, check_id, read_record};
 use crate::schema::Format;
 use crate::settings::{Settings, Vectors};
 use crate::value::Value;
@@ -367,7 +367,7 @@ fn check_vector(record: &Record, settings: &Settings) -> Result<()> {
 /// The body of a PUT with the id of its path: absent, or the same.
 fn with_id(bytes: &[u8], id: &str) -> Result<Vec<u8>> {
     let value: serde_json::Value = serde_json::from_slice(bytes)
-        .map_err(|cause| Error::new(ErrorKind::InvalidInput, format!("the body is not JSON: {cause}")))?;
+        .map_err(|error| broken(&String::from_utf8_lossy(bytes), &error).with_param("body"))?;
     match value.get("id") {
         Some(serde_json::Value::String(held)) if held == id => Ok(bytes.to_vec()),
         None if value.is_object() => {

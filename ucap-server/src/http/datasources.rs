@@ -1,7 +1,7 @@
 //! `/v1/datasources`
 
 use http::{Method, StatusCode};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use time::OffsetDateTime;
 use ucap_core::catalog::ObjectKind;
@@ -13,6 +13,7 @@ use super::answer::{Answer, Deleted, deleted, made, tagged};
 use super::error_response::Failure;
 use super::etag;
 use super::incoming::Incoming;
+use super::json_body::present;
 use super::route::Route;
 use crate::session::catalog::{DatasourceChange, SeenDatasource};
 use crate::session::{Listed, Session};
@@ -62,11 +63,6 @@ pub(super) struct PatchBody {
     /// More fields; those that are there keep their types.
     #[schema(value_type = Option<Object>)]
     schema: Option<Json>,
-}
-
-/// Tells null from absent.
-pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(json: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(json).map(Some)
 }
 
 /// A datasource.

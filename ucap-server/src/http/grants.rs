@@ -12,6 +12,7 @@ use super::answer::{Answer, Deleted, deleted, made, tagged};
 use super::error_response::Failure;
 use super::etag;
 use super::incoming::Incoming;
+use super::json_body::{present_time, time};
 use super::route::Route;
 use crate::session::Session;
 
@@ -27,7 +28,7 @@ pub(super) struct NewGrant {
     actions: Vec<String>,
     /// `allow` (default) or `deny`.
     effect: Option<String>,
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, deserialize_with = "time")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<OffsetDateTime>,
 }
@@ -40,13 +41,6 @@ pub(super) struct GrantPatch {
     #[serde(default, deserialize_with = "present_time")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<OffsetDateTime>>,
-}
-
-/// Tells null from absent.
-pub(super) fn present_time<'de, D: serde::Deserializer<'de>>(
-    json: D,
-) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
-    time::serde::rfc3339::option::deserialize(json).map(Some)
 }
 
 /// A grant.

@@ -17,6 +17,7 @@ use super::answer::{Answer, list};
 use super::body::read_whole;
 use super::error_response::Failure;
 use super::etag;
+use super::json_body::parse_json;
 use crate::session::page::invalid_cursor;
 use crate::session::{Listed, PageRequest, Session};
 
@@ -164,47 +165,6 @@ pub(super) fn unsupported_media(advice: &str) -> Failure {
     )
 }
 
-/// Reads a JSON object. Errors name the field, or the place where the JSON is broken.
-pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    match first {
-        Some(b'{') => {}
-        None => return Err(Failure::invalid("body", "the body is empty; send a JSON object")),
-        Some(_) if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() => {
-            return Err(Failure::invalid("body", "the body is not a JSON object"));
-        }
-        Some(_) => {}
-    }
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        describe(&path, &error.into_inner())
-    })?;
-    json.end().map_err(|error| describe(".", &error))?;
-    Ok(value)
-}
-
-fn describe(path: &str, error: &serde_json::Error) -> Failure {
-    let text = error.to_string();
-    if !error.is_data() {
-        return Failure::invalid("body", format!("the body is not valid JSON: {text}"));
-    }
-    // "… at line 1 column 9" helps where JSON is broken; where a field is wrong its name helps more.
-    let reason = text.rsplit_once(" at line ").map_or(&*text, |(reason, _)| reason);
-    let named = |prefix: &str| reason.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
-    if let Some(field) = named("unknown field `") {
-        let expected = reason.split_once(", ").map_or("no such key is known", |(_, expected)| expected);
-        return Failure::invalid(field, format!("unknown key `{field}`; {expected}"));
-    }
-    if let Some(field) = named("missing field `") {
-        return Failure::invalid(field, format!("`{field}` is missing"));
-    }
-    match path {
-        "." | "" => Failure::invalid("body", reason.to_owned()),
-        path => Failure::invalid(path, format!("`{path}` is wrong: {reason}")),
-    }
-}
-
 /// A query string, decoded.
 pub(super) struct Query(Vec<(String, String)>);
 
@@ -218,7 +178,7 @@ impl Query {
                 let shown: String = name.chars().take(64).filter(|c| !c.is_control()).collect();
                 return Err(Failure::invalid(
                     &*shown,
-                    format!("unknown query parameter `{shown}`; this route knows {known:?}"),
+                    format!("unknown query parameter `{shown}`; known: {}", words(known)),
                 ));
             }
             if pairs.iter().any(|(held, _)| *held == name) {
@@ -249,6 +209,11 @@ impl Query {
             Some(_) => Err(Failure::invalid(name, format!("`{name}` is neither true nor false"))),
         }
     }
+}
+
+fn words(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    if quoted.is_empty() { "none".to_owned() } else { quoted.join(", ") }
 }
 
 fn decode(text: &str) -> Result<String, Failure> {

@@ -13,8 +13,9 @@ use utoipa::ToSchema;
 use super::answer::{Answer, Deleted, deleted, tagged};
 use super::error_response::Failure;
 use super::etag;
-use super::grants::{present_time, read_actions, words};
+use super::grants::{read_actions, words};
 use super::incoming::Incoming;
+use super::json_body::{objects, present_time, time};
 use super::route::Route;
 use crate::session::Session;
 
@@ -30,10 +31,11 @@ pub(super) struct NewKey {
     /// For people; need not be unique.
     #[serde(default)]
     name: String,
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, deserialize_with = "time")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<OffsetDateTime>,
     /// What it keeps of its owner's rights; absent is all, an empty list none.
+    #[serde(default, deserialize_with = "objects")]
     scopes: Option<Vec<ScopeBody>>,
 }
 
@@ -131,7 +133,9 @@ pub(super) fn routes() -> Vec<Route> {
             .takes::<KeyPatch>()
             .answers::<KeyObject>(200)
             .versioned(),
-        Route::new(Method::DELETE, path, "permissions", "Delete a key", delete).answers::<Deleted>(200).versioned(),
+        Route::new(Method::DELETE, path, "permissions", "Delete a key", delete)
+            .answers::<Deleted>(200)
+            .versioned(),
         Route::new(Method::POST, "/v1/keys/{id}/rotate", "permissions", "Give a key a new secret", rotate)
             .takes::<Rotation>()
             .answers::<KeyObject>(200)

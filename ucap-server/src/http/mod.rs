@@ -13,6 +13,7 @@ mod error_response;
 mod etag;
 mod grants;
 mod incoming;
+mod json_body;
 mod keys;
 mod lines;
 mod metrics;

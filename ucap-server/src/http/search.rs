@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::answer::{Answer, ok};
 use super::error_response::Failure;
 use super::incoming::Incoming;
+use super::json_body::objects;
 use super::route::Route;
 use super::shapes::SearchAnswerShape;
 
@@ -38,6 +39,7 @@ pub(super) struct SearchBody {
     /// In which datasources; absent is all, an empty list none.
     datasources: Option<Vec<String>>,
     /// In which order; only with mode filter.
+    #[serde(deserialize_with = "objects")]
     sort: Option<Vec<SortBody>>,
     /// `exclude` (default), `include` or `only`.
     withdrawn: Option<String>,
@@ -71,6 +73,7 @@ pub(super) struct QueryBody {
     #[schema(value_type = Option<Object>)]
     filter: Option<Json>,
     /// In which order.
+    #[serde(deserialize_with = "objects")]
     sort: Option<Vec<SortBody>>,
     /// `exclude` (default), `include` or `only`.
     withdrawn: Option<String>,
