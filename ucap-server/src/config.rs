@@ -3,9 +3,11 @@
 //! ```toml
 //! [server]
 //! listen = "127.0.0.1:8080"
+//! admin_listen = "127.0.0.1:8081"   # the administrators' routes are there and not on `listen`; default: on `listen`
 //! max_connections = 4096            # more wait to be accepted
 //! max_requests = 1024               # at once; more are answered 503
 //! max_ingests = 16                  # at once; more are answered 503
+//! max_ingests_of_one = 4            # of one principal; default a quarter of max_ingests
 //! request_timeout_ms = 30000        # an ingest has none: it ends when its body does
 //! idle_timeout_ms = 60000           # without a byte of a request's head or body
 //! drain_timeout_ms = 20000          # for requests that run when the server is told to stop
@@ -57,12 +59,16 @@ pub struct Config {
 pub struct ServerConfig {
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Connections at once.
+    /// Where the administrators' routes are; `None`: where all others are. It serves all routes.
+    pub admin_listen: Option<SocketAddr>,
+    /// Connections at once, those of both listeners together.
     pub max_connections: NonZeroUsize,
     /// Requests at once.
     pub max_requests: NonZeroUsize,
     /// Ingests at once: each may hold some tens of MiB.
     pub max_ingests: NonZeroUsize,
+    /// Ingests of one principal at once; `None` is a quarter of all, at least one.
+    pub max_ingests_of_one: Option<NonZeroUsize>,
     /// How long a request may take.
     pub request_timeout_ms: NonZeroUsize,
     /// How long a client may be silent within a request's head or body.
@@ -108,9 +114,11 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin_listen: None,
             max_connections: at_least_one(4096),
             max_requests: at_least_one(1024),
             max_ingests: at_least_one(16),
+            max_ingests_of_one: None,
             request_timeout_ms: at_least_one(30_000),
             idle_timeout_ms: at_least_one(60_000),
             drain_timeout_ms: at_least_one(20_000),
@@ -119,6 +127,11 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// Ingests of one principal at once.
+    pub fn ingests_of_one(&self) -> usize {
+        self.max_ingests_of_one.map_or_else(|| (self.max_ingests.get() / 4).max(1), NonZeroUsize::get)
+    }
+
     /// How long a request may take.
     pub fn request_timeout(&self) -> Duration {
         milliseconds(self.request_timeout_ms)

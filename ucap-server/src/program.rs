@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use ucap_core::{Error, ErrorKind, Redacted, Result};
 
 use crate::config::Config;
-use crate::http::serve;
+use crate::http::{Listeners, serve};
 use crate::platform::Platform;
 
 const ADMIN_KEY: &str = "UCAP_ADMIN_KEY";
@@ -88,16 +88,27 @@ async fn run(data: PathBuf, config: Config) -> Result<()> {
     let key = std::env::var(ADMIN_KEY).ok().filter(|key| !key.is_empty()).map(Redacted::new);
     let options = config.platform(data).with_environment(|name| std::env::var_os(name)).with_admin_key(key);
     // Before the directory is touched: an address in use is the more common mistake.
-    let listener = TcpListener::bind(config.server.listen).await;
-    let listener = listener.map_err(|cause| cannot_listen(config.server.listen, &cause))?;
-    let address = listener.local_addr().map_err(|cause| cannot_listen(config.server.listen, &cause))?;
+    let (public, address) = listen(config.server.listen).await?;
+    let (admin, admin_address) = match config.server.admin_listen {
+        Some(address) => listen(address).await.map(|(admin, address)| (Some(admin), Some(address)))?,
+        None => (None, None),
+    };
     let stop = stop_signal()?;
     let platform = Platform::open_with(options).await?;
+    if let Some(address) = admin_address {
+        tracing::info!("administrators' routes on http://{address}");
+    }
     tracing::info!("listening on http://{address}");
-    serve(platform.clone(), config.server, listener, stop).await;
+    serve(platform.clone(), config.server, Listeners { public, admin }, stop).await;
     platform.close().await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn listen(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(wanted).await.map_err(|cause| cannot_listen(wanted, &cause))?;
+    let address = listener.local_addr().map_err(|cause| cannot_listen(wanted, &cause))?;
+    Ok((listener, address))
 }
 
 fn cannot_listen(address: SocketAddr, cause: &std::io::Error) -> Error {

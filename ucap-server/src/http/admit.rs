@@ -13,10 +13,11 @@ use http::header::{AUTHORIZATION, CONNECTION, EXPECT, HeaderMap, HeaderName, Hea
 use http::{Method, StatusCode};
 use ucap_core::{Error, ErrorKind, RequestContext, mint_id};
 
-use super::App;
 use super::body::SharedBody;
 use super::error_response::Failure;
 use super::etag;
+use super::serve::Arrival;
+use super::{App, Facts};
 use crate::session::Session;
 
 /// The header of the request's id, in both directions.
@@ -38,8 +39,8 @@ impl Drop for CancelOnDrop {
 pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let facts = app.facts(&method, request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
-    let open = facts.open || request.uri().path().starts_with(WELL_KNOWN);
+    let mut facts = app.facts(&method, request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    facts.open |= request.uri().path().starts_with(WELL_KNOWN);
     let id = request_id(&app, request.headers());
     let mut context = RequestContext::new(&*id);
     if !facts.untimed {
@@ -52,7 +53,7 @@ pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) 
     let known = etag::known(&parts.headers);
     let body = SharedBody::new(body, app.server().idle_timeout());
     let request = Request::from_parts(parts, Body::new(body.clone()));
-    let answered = AssertUnwindSafe(answer(&app, context, open, request, next)).catch_unwind().await;
+    let answered = AssertUnwindSafe(answer(&app, context, facts, request, next)).catch_unwind().await;
     let mut response =
         answered.unwrap_or_else(|_| Failure::from(Error::internal("the request met a defect")).into_response());
 
@@ -71,10 +72,17 @@ pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-async fn answer(app: &App, context: RequestContext, open: bool, mut request: Request, next: Next) -> Response {
-    if open {
+async fn answer(app: &App, context: RequestContext, facts: Facts, mut request: Request, next: Next) -> Response {
+    if facts.open {
         return next.run(request).await;
     }
+    // `ucap --data` asks within its own process, where nothing arrives.
+    let arrival = request.extensions().get::<Arrival>().copied();
+    if arrival.is_some_and(|arrival| arrival.is_late) {
+        let message = "the server is stopping; send the request again, to another or to this one";
+        return Failure::from(Error::new(ErrorKind::Unavailable, message)).into_response();
+    }
+    let is_elsewhere = facts.administrators && arrival.is_some_and(|arrival| !arrival.is_for_administrators);
     let Some(_running) = app.try_run() else {
         return Failure::from(overloaded()).into_response();
     };
@@ -89,6 +97,7 @@ async fn answer(app: &App, context: RequestContext, open: bool, mut request: Req
         }
     };
     match session {
+        Ok(_) if is_elsewhere => no_route().await.into_response(),
         Ok(session) => {
             request.extensions_mut().insert(session);
             next.run(request).await

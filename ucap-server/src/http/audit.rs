@@ -57,6 +57,7 @@ pub(super) fn routes() -> Vec<Route> {
         .lists::<EntryObject>(),
         Route::new(Method::POST, "/v1/audit/verify", "accounting", "Verify the journal's chain", verify)
             .answers::<Verification>(200)
+            .administrators()
             .untimed(),
     ]
 }

@@ -125,6 +125,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::GET, "/v1/datasources", "data", "List the datasources you can see", index)
             .lists::<DatasourceObject>(),
         Route::new(Method::POST, "/v1/datasources", "data", "Create a datasource", create)
+            .administrators()
             .takes::<NewDatasource>()
             .answers::<DatasourceObject>(200)
             .answers::<DatasourceObject>(201)

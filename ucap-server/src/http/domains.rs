@@ -69,6 +69,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::GET, "/v1/domains", "data", "List the domains you can see", index).lists::<DomainObject>(),
         Route::new(Method::POST, "/v1/domains", "data", "Create a domain", create)
+            .administrators()
             .takes::<NewDomain>()
             .answers::<DomainObject>(200)
             .answers::<DomainObject>(201)

@@ -125,18 +125,22 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::GET, "/v1/keys", "permissions", "List your keys; all of them for administrators", index)
             .lists::<KeyObject>(),
         Route::new(Method::POST, "/v1/keys", "permissions", "Create a key", create)
+            .administrators()
             .takes::<NewKey>()
             .answers::<KeyObject>(201)
             .versioned(),
         Route::new(Method::GET, path, "permissions", "Read a key", get).answers::<KeyObject>(200).versioned(),
         Route::new(Method::PATCH, path, "permissions", "Change a key's name or end", change)
+            .administrators()
             .takes::<KeyPatch>()
             .answers::<KeyObject>(200)
             .versioned(),
         Route::new(Method::DELETE, path, "permissions", "Delete a key", delete)
+            .administrators()
             .answers::<Deleted>(200)
             .versioned(),
         Route::new(Method::POST, "/v1/keys/{id}/rotate", "permissions", "Give a key a new secret", rotate)
+            .administrators()
             .takes::<Rotation>()
             .answers::<KeyObject>(200)
             .versioned(),

@@ -21,6 +21,7 @@ mod models;
 mod openapi;
 mod operation;
 mod permissions;
+mod places;
 mod record_stream;
 mod records;
 mod route;
@@ -31,19 +32,22 @@ mod users;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use http::Method;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use ucap_core::Entropy;
+use ucap_core::{Entropy, Result};
 
 pub use error_response::Failure;
-pub use serve::serve;
+pub use serve::{Listeners, serve};
 
 use crate::config::ServerConfig;
 use crate::platform::Platform;
+use crate::session::Session;
 use metrics::Metrics;
+use places::{Place, Places};
 use route::Route;
 
 /// What handlers share.
@@ -56,8 +60,9 @@ struct Shared {
     facts: HashMap<&'static str, Vec<(Method, Facts)>>,
     metrics: Metrics,
     running: Arc<Semaphore>,
-    ingests: Arc<Semaphore>,
+    ingests: Arc<Places>,
     openapi: bytes::Bytes,
+    draining: AtomicBool,
 }
 
 /// What admission must know about a route.
@@ -67,18 +72,25 @@ struct Facts {
     template: &'static str,
     open: bool,
     untimed: bool,
+    /// Whether it is for administrators of the platform alone.
+    administrators: bool,
 }
 
 impl Facts {
     /// Of what is no route.
-    const NONE: Self = Self { template: "none", open: false, untimed: false };
+    const NONE: Self = Self { template: "none", open: false, untimed: false, administrators: false };
 }
 
 impl App {
     fn new(platform: Platform, server: ServerConfig, routes: &[Route]) -> Self {
         let mut facts: HashMap<&'static str, Vec<(Method, Facts)>> = HashMap::new();
         for route in routes {
-            let of_route = Facts { template: route.path, open: route.open, untimed: route.untimed };
+            let of_route = Facts {
+                template: route.path,
+                open: route.open,
+                untimed: route.untimed,
+                administrators: route.administrators,
+            };
             facts.entry(route.path).or_default().push((route.method.clone(), of_route));
         }
         Self(Arc::new(Shared {
@@ -86,16 +98,20 @@ impl App {
             facts,
             metrics: Metrics::default(),
             running: Arc::new(Semaphore::new(server.max_requests.get())),
-            ingests: Arc::new(Semaphore::new(server.max_ingests.get())),
+            ingests: Arc::new(Places::new(server.max_ingests.get(), server.ingests_of_one())),
             openapi: openapi::document(routes).to_string().into(),
+            draining: AtomicBool::new(false),
             server,
         }))
     }
 
     fn facts(&self, method: &Method, template: Option<&str>) -> Facts {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        let of_path = template.and_then(|template| self.0.facts.get(template));
-        of_path.into_iter().flatten().find(|(held, _)| held == method).map_or(Facts::NONE, |(_, facts)| *facts)
+        let of_path = template.and_then(|template| self.0.facts.get(template)).map_or(&[][..], Vec::as_slice);
+        // Which methods a path has is told to those only whom it is for.
+        let administrators = !of_path.is_empty() && of_path.iter().all(|(_, facts)| facts.administrators);
+        let none = Facts { administrators, ..Facts::NONE };
+        of_path.iter().find(|(held, _)| held == method).map_or(none, |(_, facts)| *facts)
     }
 
     fn platform(&self) -> &Platform {
@@ -118,6 +134,15 @@ impl App {
         self.0.openapi.clone()
     }
 
+    /// The server was told to stop.
+    fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
     fn running(&self) -> usize {
         self.0.server.max_requests.get() - self.0.running.available_permits()
     }
@@ -126,8 +151,9 @@ impl App {
         Arc::clone(&self.0.running).try_acquire_owned().ok()
     }
 
-    fn try_ingest(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0.ingests).try_acquire_owned().ok()
+    /// A place among the ingests that run.
+    fn ingest_place(&self, session: &Session) -> Result<Place> {
+        self.0.ingests.take(&session.principal().to_string())
     }
 }
 

@@ -12,6 +12,7 @@ use super::answer::{Answer, ok};
 use super::documentation::page;
 use super::incoming::Incoming;
 use super::route::Route;
+use ucap_core::{Error, ErrorKind};
 
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -41,7 +42,8 @@ pub(super) fn routes() -> Vec<Route> {
             .open()
             .answers::<Readiness>(200),
         Route::new(Method::GET, "/metrics", "operation", "Metrics for Prometheus", metrics)
-            .answers_text(200, "text/plain"),
+            .answers_text(200, "text/plain")
+            .administrators(),
         Route::new(Method::GET, "/openapi.json", "operation", "This document", openapi)
             .open()
             .answers_text(200, "application/json"),
@@ -56,6 +58,9 @@ async fn health() -> Answer {
 }
 
 async fn ready(State(app): State<App>) -> Answer {
+    if app.is_draining() {
+        return Err(Error::new(ErrorKind::Unavailable, "the server is stopping; ask another, or this one again").into());
+    }
     ok(&Readiness { status: "ready", embedding_model: app.platform().model_state().as_str() })
 }
 

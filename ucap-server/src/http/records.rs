@@ -74,10 +74,7 @@ async fn ingest(call: Incoming) -> Answer {
     let (framing, coding) = (framing(&call)?, coding(&call)?);
     // The right first: who may not write takes no place from those who may.
     let mut ingest = call.session.ingest(call.path("id")).await?;
-    let _place = call
-        .app
-        .try_ingest()
-        .ok_or_else(|| Error::new(ErrorKind::Overloaded, "too many ingests run at once; try again in a moment"))?;
+    let _place = call.app.ingest_place(&call.session)?;
     feed(&mut ingest, call.into_body(), framing, coding).await?;
     ok(&ingest.finish().await?)
 }

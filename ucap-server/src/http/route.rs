@@ -75,6 +75,8 @@ pub(super) struct Route {
     pub(super) open: bool,
     /// Whether it has no deadline: it ends when its body does.
     pub(super) untimed: bool,
+    /// Whether only administrators of the platform can use it.
+    pub(super) administrators: bool,
     /// Whether it is about one thing that has an ETag: then it obeys `If-Match` or `If-None-Match`.
     pub(super) versioned: bool,
     pub(super) parameters: &'static [Parameter],
@@ -105,6 +107,7 @@ impl Route {
             summary,
             open: false,
             untimed: false,
+            administrators: false,
             versioned: false,
             parameters: &[],
             request: None,
@@ -120,6 +123,11 @@ impl Route {
 
     pub(super) fn untimed(mut self) -> Self {
         self.untimed = true;
+        self
+    }
+
+    pub(super) fn administrators(mut self) -> Self {
+        self.administrators = true;
         self
     }
 

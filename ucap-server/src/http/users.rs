@@ -100,7 +100,7 @@ impl From<&Group> for GroupObject {
 
 pub(super) fn routes() -> Vec<Route> {
     let (user, group) = ("/v1/users/{id}", "/v1/groups/{id}");
-    vec![
+    let routes = vec![
         Route::new(Method::GET, "/v1/users", "permissions", "List users", users).lists::<UserObject>(),
         Route::new(Method::POST, "/v1/users", "permissions", "Create a user", create_user)
             .takes::<NewUser>()
@@ -131,7 +131,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::DELETE, group, "permissions", "Delete a group with its grants", delete_group)
             .answers::<Deleted>(200)
             .versioned(),
-    ]
+    ];
+    routes.into_iter().map(Route::administrators).collect()
 }
 
 fn answer_user(session: &Session, status: StatusCode, user: &User) -> Answer {

@@ -11,12 +11,15 @@ use tokio::task::JoinHandle;
 use ucap_core::Redacted;
 use ucap_inference::{ALL_MINILM_L6_V2, ScriptedProvider};
 use ucap_server::config::ServerConfig;
+use ucap_server::http::Listeners;
 use ucap_server::{Platform, PlatformOptions};
 
 pub const ADMIN: &str = "the-administrators-key-of-these-tests";
 
 pub struct Server {
     pub address: String,
+    /// Of the administrators' listener, if it has one.
+    pub admin_address: Option<String>,
     pub platform: Platform,
     pub client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
@@ -61,15 +64,27 @@ impl Server {
             .with_provider(Arc::new(ScriptedProvider::new(ALL_MINILM_L6_V2, 64)))
             .with_admin_key(Some(Redacted::new(ADMIN.to_owned())));
         let platform = Platform::open_with(options).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = public.local_addr().unwrap().to_string();
+        let admin = match config.admin_listen {
+            Some(address) => Some(TcpListener::bind(address).await.unwrap()),
+            None => None,
+        };
+        let admin_address = admin.as_ref().map(|admin| admin.local_addr().unwrap().to_string());
+        let listeners = Listeners { public, admin };
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = ucap_server::http::serve(platform.clone(), config, listener, async {
+        let serving = ucap_server::http::serve(platform.clone(), config, listeners, async {
             let _ = stopped.await;
         });
         let serving = tokio::spawn(serving);
         let client = reqwest::Client::new();
-        Self { address, platform, client, stop: Some(stop), serving: Some(serving), _directory: directory }
+        let (stop, serving) = (Some(stop), Some(serving));
+        Self { address, admin_address, platform, client, stop, serving, _directory: directory }
+    }
+
+    /// Tells it to stop, without waiting for it.
+    pub fn tell_to_stop(&mut self) {
+        drop(self.stop.take());
     }
 
     pub async fn stop(mut self) {
@@ -134,7 +149,11 @@ impl Server {
     /// Two domains with a datasource each: `open-notes` in `open`, which ana reads; `secret-notes` in `secret`, which she
     /// does not see.
     pub async fn with_two_domains() -> (Self, String) {
-        let server = Self::start().await;
+        Self::with_two_domains_on(ServerConfig::default()).await
+    }
+
+    pub async fn with_two_domains_on(config: ServerConfig) -> (Self, String) {
+        let server = Self::start_with(config).await;
         for domain in ["open", "secret"] {
             server.make("POST", "/v1/domains", json!({"id": domain, "title": domain})).await;
             server.notes(&format!("{domain}-notes"), domain).await;
