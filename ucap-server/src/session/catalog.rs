@@ -1,15 +1,14 @@
-//! Domains, datasources, users, groups, grants and keys: what exists.
+//! Domains, datasources, users, groups and grants: what exists. Keys are beside it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value as Json;
 use ucap_authz::Scope;
 use ucap_authz::administration::{
-    Created, DatasourcePatch, DomainPatch, MintedKey, NewDatasource, NewGrant, NewKey, Revision, administers_something,
+    Created, DatasourcePatch, DomainPatch, NewDatasource, NewGrant, Revision, administers_something,
 };
-use ucap_core::catalog::{ApiKey, Datasource, Domain, Grant, Group, User};
+use ucap_core::catalog::{Datasource, Domain, Grant, Group, User};
 use ucap_core::{Action, Error, ErrorKind, RequestContext, Resource, Result};
 use ucap_inference::ALL_MINILM_L6_V2;
 use ucap_retrieval::settings::{NewSettings, Settings};
@@ -378,82 +377,10 @@ impl Session {
         let done = call.parts.administration.delete_grant(&call.context, &call.scope, id, if_match).await;
         call.end(done).await
     }
-
-    /// The caller's keys; a platform administrator sees all.
-    ///
-    /// # Errors
-    /// `Unauthenticated`, `Unavailable`.
-    pub async fn keys(&self, page: &PageRequest) -> Result<Listed<Arc<ApiKey>>> {
-        let call = self.begin("platform").await?;
-        let seen = call.scope.snapshot().keys().filter(|key| sees_key(&call.scope, key));
-        Ok(Listed::of(seen, |key| &key.id, page))
-    }
-
-    /// A key of the caller; a platform administrator sees all.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn key(&self, id: &str) -> Result<Arc<ApiKey>> {
-        let call = self.begin(format!("key:{id}")).await?;
-        let found = call.scope.snapshot().key(id).filter(|key| sees_key(&call.scope, key)).cloned();
-        let found = found.ok_or_else(|| Error::not_found(format!("key `{id}`")));
-        call.end(found).await
-    }
-
-    /// Creates a key.
-    ///
-    /// # Errors
-    /// As [`ucap_authz::Administration::create_key`].
-    pub async fn create_key(&self, new: NewKey) -> Result<MintedKey> {
-        let call = self.begin(format!("user:{}", new.user)).await?;
-        let made = call.parts.administration.create_key(&call.context, &call.scope, new).await;
-        call.end(made).await
-    }
-
-    /// Gives a key a new secret; the old one stays good for `overlap`.
-    ///
-    /// # Errors
-    /// As [`ucap_authz::Administration::rotate_key`].
-    pub async fn rotate_key(&self, id: &str, overlap: Duration) -> Result<MintedKey> {
-        let call = self.begin(format!("key:{id}")).await?;
-        let made = call.parts.administration.rotate_key(&call.context, &call.scope, id, overlap).await;
-        call.end(made).await
-    }
-
-    /// Changes a key's name or end.
-    ///
-    /// # Errors
-    /// As [`ucap_authz::Administration::change_key`].
-    pub async fn change_key(
-        &self,
-        id: &str,
-        name: Option<String>,
-        expires_at: Option<Option<time::OffsetDateTime>>,
-        if_match: Option<Vec<Revision>>,
-    ) -> Result<ApiKey> {
-        let call = self.begin(format!("key:{id}")).await?;
-        let changed =
-            call.parts.administration.change_key(&call.context, &call.scope, id, name, expires_at, if_match).await;
-        call.end(changed).await
-    }
-
-    /// Deletes a key.
-    ///
-    /// # Errors
-    /// As [`ucap_authz::Administration::delete_key`].
-    pub async fn delete_key(&self, id: &str, if_match: Option<Vec<Revision>>) -> Result<()> {
-        let call = self.begin(format!("key:{id}")).await?;
-        let done = call.parts.administration.delete_key(&call.context, &call.scope, id, if_match).await;
-        call.end(done).await
-    }
 }
 
 fn administered(scope: &Scope) -> Result<()> {
     scope.demand_platform_admin()
-}
-
-fn sees_key(scope: &Scope, key: &ApiKey) -> bool {
-    scope.is_platform_admin() || scope.caller().user() == Some(&*key.user)
 }
 
 /// Removes the files of datasources that are gone from the catalog.

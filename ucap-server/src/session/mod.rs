@@ -4,6 +4,7 @@ mod access;
 mod audit;
 pub mod catalog;
 mod ingest;
+mod keys;
 mod models;
 pub(crate) mod page;
 
