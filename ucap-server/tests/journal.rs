@@ -11,7 +11,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use programs::{Local, json, text};
+use programs::{Local, json, text, write};
 use serde_json::Value;
 
 fn flip(path: &Path, line: usize) {
@@ -234,8 +234,8 @@ async fn a_server_with_a_full_disk_is_not_ready() {
 #[test]
 fn a_catalog_that_is_gone_is_refused_and_its_data_stay() {
     let local = Local::new();
-    local.must(&["domain", "create", "d"]);
     local.must(&["datasource", "create", "notes", "--domain", "d", "--format", "documents", "--no-vectors"]);
+    local.must(&["ingest", "notes", &write(&local.folder.path().join("a.md"), "# a")]);
     let folder = || fs::read_dir(local.data().join("datasources")).unwrap().count();
     assert_eq!(folder(), 1);
     for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
