@@ -1,4 +1,4 @@
-//! The HTTP API: a translation of requests into calls of [`Session`](crate::Session) and of their results into answers.
+//! The HTTP API: a translation of requests into calls of [`Session`] and of their results into answers.
 
 mod admit;
 mod answer;
