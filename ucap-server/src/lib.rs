@@ -23,6 +23,8 @@
 
 pub mod config;
 mod denials;
+#[cfg(feature = "cli")]
+mod descriptors;
 pub mod platform;
 pub mod session;
 

@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use ucap_core::{Error, ErrorKind, Redacted, Result};
 
 use crate::config::Config;
+use crate::descriptors::within_limit;
 use crate::http::serve;
 use crate::platform::Platform;
 
@@ -87,6 +88,7 @@ fn log_to_stderr() {
 async fn run(data: PathBuf, config: Config) -> Result<()> {
     let key = std::env::var(ADMIN_KEY).ok().filter(|key| !key.is_empty()).map(Redacted::new);
     let options = config.platform(data).with_environment(|name| std::env::var_os(name)).with_admin_key(key);
+    let options = within_limit(options);
     // Before the directory is touched: an address in use is the more common mistake.
     let listener = TcpListener::bind(config.server.listen).await;
     let listener = listener.map_err(|cause| cannot_listen(config.server.listen, &cause))?;

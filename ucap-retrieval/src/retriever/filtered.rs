@@ -7,7 +7,7 @@ use ucap_authz::Scope;
 use ucap_core::{RequestContext, Result};
 
 use super::Retriever;
-use super::sources::{Source, Sources, in_turn};
+use super::sources::{Source, Sources, in_turn_from_the_end};
 use crate::cursor::Position;
 use crate::datastore::{After, PageRequest, PageRow};
 use crate::hit::{Hit, SearchAnswer, Timings, Why};
@@ -23,10 +23,6 @@ impl Retriever {
         sources: &Sources,
         position: Option<Position>,
     ) -> Result<SearchAnswer> {
-        let started = Instant::now();
-        let candidates = sources.candidates(context, request).await?;
-        let total = candidates.iter().map(|candidates| candidates.rows().len()).sum();
-        let filter = started.elapsed();
         let started = Instant::now();
         // One more than asked for tells whether there is another page.
         let wanted = request.limit + 1;
@@ -46,8 +42,14 @@ impl Retriever {
             self.cursors.write(scope.caller(), request, &position)
         });
         let hits = hits(context, request, sources, &rows).await?;
-        let timings = Timings { filter, fuse: started.elapsed(), ..Timings::default() };
-        Ok(SearchAnswer { hits, total, next: next.transpose()?, unavailable: sources.unavailable.clone(), timings })
+        let timings = Timings { filter: sources.filter, fuse: started.elapsed(), ..Timings::default() };
+        Ok(SearchAnswer {
+            hits,
+            total: sources.total(),
+            next: next.transpose()?,
+            unavailable: sources.unavailable.clone(),
+            timings,
+        })
     }
 
     async fn merged(
@@ -81,7 +83,7 @@ impl Retriever {
         let pages = sources.all.iter().map(|source| async move {
             source.store.records.page(context, &source.permit, &page(source, wanted)).await
         });
-        let pages = in_turn(pages).await?;
+        let pages = in_turn_from_the_end(pages.collect()).await?;
         let mut rows: Vec<(usize, PageRow)> =
             pages.into_iter().enumerate().flat_map(|(i, rows)| rows.into_iter().map(move |row| (i, row))).collect();
         rows.sort_by(|(i, a), (j, b)| {

@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ucap_authz::Scope;
 use ucap_core::{EmbeddingLane, Error, RequestContext, Result};
 
 use super::Retriever;
-use super::sources::{Source, Sources, in_turn};
-use crate::analysis::{TermGroup, analyze_query};
+use super::sources::{Selected, Source, Sources, in_turn, in_turn_from_the_end};
+use crate::analysis::{Language, TermGroup, analyze_query};
 use crate::bm25::Weights;
 use crate::cursor::Position;
-use crate::datastore::{Candidates, Found, Scored};
+use crate::datastore::{CollectionStatistics, Found, Scored};
 use crate::fusion::{DEPTH, LegHits, LegKind, Place, Ranked, alone, reciprocal_rank};
 use crate::hit::{Hit, SearchAnswer, Timings, Why};
 use crate::query::{Mode, SearchRequest};
-use crate::settings::Vectors;
+use crate::settings::{Settings, Vectors};
 
 /// The query's vector for the datasources of one model.
 struct QueryVector {
@@ -34,27 +34,12 @@ impl Retriever {
         sources: &Sources,
         position: Option<Position>,
     ) -> Result<SearchAnswer> {
-        let mut timings = Timings::default();
+        let mut timings = Timings { filter: sources.filter, ..Timings::default() };
         let started = Instant::now();
-        // Before any work: a mode that cannot be served says so.
         let vectors = self.query_vectors(context, request, sources).await?;
         timings.embed = started.elapsed();
-        let started = Instant::now();
-        let candidates = sources.candidates(context, request).await?;
-        let total = candidates.iter().map(|candidates| candidates.rows().len()).sum();
-        timings.filter = started.elapsed();
-
-        let started = Instant::now();
-        let mut legs: Vec<(LegKind, LegHits)> = Vec::new();
-        if request.mode != Mode::Vector {
-            legs.push((LegKind::Lexical, self.lexical_leg(context, request, sources, &candidates).await?));
-        }
-        timings.lexical = started.elapsed();
-        let started = Instant::now();
-        for query in &vectors {
-            legs.push((LegKind::Vector, vector_leg(context, query, sources, &candidates).await?));
-        }
-        timings.vector = started.elapsed();
+        let words = weighed(request, sources);
+        let legs = legs(context, sources, &words, &vectors, &mut timings).await?;
 
         let started = Instant::now();
         let is_fused = request.mode == Mode::Hybrid || legs.len() > 1;
@@ -79,7 +64,7 @@ impl Retriever {
         });
         let hits = hits.collect();
         timings.fuse = started.elapsed();
-        Ok(SearchAnswer { hits, total, next, unavailable: sources.unavailable.clone(), timings })
+        Ok(SearchAnswer { hits, total: sources.total(), next, unavailable: sources.unavailable.clone(), timings })
     }
 
     fn next(
@@ -116,27 +101,8 @@ impl Retriever {
         }
         let mut by_model: BTreeMap<(&str, usize), Vec<usize>> = BTreeMap::new();
         for (i, source) in sources.all.iter().enumerate() {
-            let usable = match &source.settings.vectors {
-                Vectors::None => Err("has no vectors".to_owned()),
-                Vectors::Model(model) => Ok((model.as_str(), self.embedder.model().dimensions)),
-                Vectors::External(model, dimensions) if request.vector.is_some() => Ok((model.as_str(), *dimensions)),
-                Vectors::External(model, _) => Err(format!("has vectors of `{model}`: give the query's own as vector")),
-            };
-            let given = request.vector.as_ref().map(Vec::len);
-            match usable {
-                Ok((_, dimensions)) if given.is_some_and(|given| given != dimensions) => {
-                    let message = format!(
-                        "vector has {} numbers, datasource `{}` wants {dimensions}",
-                        given.unwrap_or(0),
-                        source.id()
-                    );
-                    return Err(Error::invalid("vector", message));
-                }
-                Ok(model) => by_model.entry(model).or_default().push(i),
-                Err(why) if request.mode == Mode::Vector && source.is_named => {
-                    return Err(Error::invalid("mode", format!("mode vector: datasource `{}` {why}", source.id())));
-                }
-                Err(_) => {}
+            if let Ok(model) = comparable(&source.settings, request, self.embedder.model().dimensions) {
+                by_model.entry(model).or_default().push(i);
             }
         }
         let mut vectors = Vec::with_capacity(by_model.len());
@@ -161,67 +127,148 @@ impl Retriever {
         self.embedded.insert(key, Arc::new(vector.clone()));
         Ok(vector)
     }
+}
 
-    /// BM25 with statistics summed over all sources of one language, so that scores of different datasources compare. Other
-    /// languages cut a query into other groups, which cannot be summed.
-    async fn lexical_leg(
-        &self,
-        context: &RequestContext,
-        request: &SearchRequest,
-        sources: &Sources,
-        candidates: &[Arc<Candidates>],
-    ) -> Result<LegHits> {
-        let text = request.text().unwrap_or_default();
-        let mut by_language: BTreeMap<&str, (Vec<TermGroup>, Vec<usize>)> = BTreeMap::new();
-        for (i, source) in sources.all.iter().enumerate() {
-            let language = source.settings.language;
-            let (_, sources) =
-                by_language.entry(language.as_str()).or_insert_with(|| (analyze_query(text, language), Vec::new()));
-            sources.push(i);
-        }
-        let mut parts: Vec<(usize, Vec<Scored>)> = Vec::with_capacity(sources.all.len());
-        for (groups, members) in by_language.values() {
-            let weights = weigh(context, sources, groups, members).await?;
-            let legs = members.iter().map(|&i| {
-                let source = &sources.all[i];
-                source.store.passages.lexical(context, &source.permit, groups, &weights, &candidates[i], DEPTH)
-            });
-            parts.extend(members.iter().copied().zip(in_turn(legs).await?));
-        }
-        leg_in_order(context, sources, parts.into_iter()).await
+/// The model and the dimensions of the vectors that the request's query can be compared with; else why not.
+fn comparable<'s>(
+    settings: &'s Settings,
+    request: &SearchRequest,
+    embedded: usize,
+) -> Result<(&'s str, usize), String> {
+    match &settings.vectors {
+        Vectors::None => Err("has no vectors".to_owned()),
+        Vectors::Model(model) => Ok((model.as_str(), embedded)),
+        Vectors::External(model, dimensions) if request.vector.is_some() => Ok((model.as_str(), *dimensions)),
+        Vectors::External(model, _) => Err(format!("has vectors of `{model}`: give the query's own as vector")),
     }
 }
 
-async fn weigh(
-    context: &RequestContext,
-    sources: &Sources,
-    groups: &[TermGroup],
-    members: &[usize],
-) -> Result<Weights> {
-    let statistics = members.iter().map(|&i| {
-        let source = &sources.all[i];
-        source.store.passages.statistics(context, &source.permit, groups)
-    });
-    let statistics = in_turn(statistics).await?;
-    let passages = statistics.iter().map(|s| s.passages).sum();
-    let terms = statistics.iter().map(|s| s.terms).sum();
-    let frequencies: Vec<u64> =
-        (0..groups.len()).map(|g| statistics.iter().filter_map(|s| s.frequencies.get(g)).sum()).collect();
-    Ok(Weights::new(groups, passages, terms, &frequencies))
+/// Before any work: a mode that cannot be served says so. `embedded` is the dimensions of the platform's own model.
+pub(super) fn check_vectors(request: &SearchRequest, selected: &[Selected], embedded: usize) -> Result<()> {
+    if matches!(request.mode, Mode::Lexical | Mode::Filter) {
+        return Ok(());
+    }
+    let given = request.vector.as_ref().map(Vec::len);
+    for source in selected {
+        match comparable(&source.settings, request, embedded) {
+            Ok((_, dimensions)) if given.is_some_and(|given| given != dimensions) => {
+                let message = format!(
+                    "vector has {} numbers, datasource `{}` wants {dimensions}",
+                    given.unwrap_or(0),
+                    source.id()
+                );
+                return Err(Error::invalid("vector", message));
+            }
+            Err(why) if request.mode == Mode::Vector && source.is_named => {
+                return Err(Error::invalid("mode", format!("mode vector: datasource `{}` {why}", source.id())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
-async fn vector_leg(
+/// The query as the datasources of one language see it.
+struct Weighed {
+    groups: Vec<TermGroup>,
+    weights: Weights,
+}
+
+/// BM25 with statistics summed over all sources of one language, so that scores of different datasources compare. Other
+/// languages cut a query into other groups, which cannot be summed. Empty without a BM25 leg.
+fn weighed(request: &SearchRequest, sources: &Sources) -> BTreeMap<&'static str, Weighed> {
+    let mut by_language: BTreeMap<&'static str, (Language, Vec<&CollectionStatistics>)> = BTreeMap::new();
+    if request.mode != Mode::Vector {
+        for source in &sources.all {
+            let language = source.settings.language;
+            by_language.entry(language.as_str()).or_insert((language, Vec::new())).1.push(&source.statistics);
+        }
+    }
+    let weigh = |(name, (language, statistics)): (&'static str, (Language, Vec<&CollectionStatistics>))| {
+        let groups = analyze_query(request.text().unwrap_or_default(), language);
+        let passages = statistics.iter().map(|s| s.passages).sum();
+        let terms = statistics.iter().map(|s| s.terms).sum();
+        let frequencies: Vec<u64> =
+            (0..groups.len()).map(|g| statistics.iter().filter_map(|s| s.frequencies.get(g)).sum()).collect();
+        let weights = Weights::new(&groups, passages, terms, &frequencies);
+        (name, Weighed { groups, weights })
+    };
+    by_language.into_iter().map(weigh).collect()
+}
+
+/// What one datasource found: in its BM25 leg, and in that of its model.
+#[derive(Default)]
+struct Scores {
+    lexical: Vec<Scored>,
+    vector: Vec<Scored>,
+    lexical_took: Duration,
+    vector_took: Duration,
+}
+
+/// Runs the legs: each datasource is visited once, for all of its own.
+async fn legs(
     context: &RequestContext,
-    query: &QueryVector,
     sources: &Sources,
-    candidates: &[Arc<Candidates>],
-) -> Result<LegHits> {
-    let legs = query.sources.iter().map(|&i| {
-        let source = &sources.all[i];
-        source.store.passages.nearest(context, &source.permit, &query.vector, &candidates[i], DEPTH)
+    words: &BTreeMap<&'static str, Weighed>,
+    vectors: &[QueryVector],
+    timings: &mut Timings,
+) -> Result<Vec<(LegKind, LegHits)>> {
+    let started = Instant::now();
+    let vector_of: HashMap<usize, &[f32]> =
+        vectors.iter().flat_map(|query| query.sources.iter().map(|&i| (i, query.vector.as_slice()))).collect();
+    let visits = sources.all.iter().enumerate().map(|(i, source)| {
+        let (words, vector) = (words.get(source.settings.language.as_str()), vector_of.get(&i).copied());
+        visit(context, source, words, vector)
     });
-    let legs = in_turn(legs).await?;
-    leg_in_order(context, sources, query.sources.iter().copied().zip(legs)).await
+    let mut scores = in_turn_from_the_end(visits.collect()).await?;
+    split(timings, started.elapsed(), &scores);
+
+    let started = Instant::now();
+    let mut legs: Vec<(LegKind, LegHits)> = Vec::new();
+    if !words.is_empty() {
+        let parts = scores.iter_mut().map(|scores| std::mem::take(&mut scores.lexical)).enumerate();
+        legs.push((LegKind::Lexical, leg_in_order(context, sources, parts).await?));
+    }
+    timings.lexical += started.elapsed();
+    let started = Instant::now();
+    for query in vectors {
+        let parts: Vec<_> = query.sources.iter().map(|&i| (i, std::mem::take(&mut scores[i].vector))).collect();
+        legs.push((LegKind::Vector, leg_in_order(context, sources, parts.into_iter()).await?));
+    }
+    timings.vector += started.elapsed();
+    Ok(legs)
+}
+
+async fn visit(
+    context: &RequestContext,
+    source: &Source,
+    words: Option<&Weighed>,
+    vector: Option<&[f32]>,
+) -> Result<Scores> {
+    let (passages, permit, candidates) = (&source.store.passages, &source.permit, &source.candidates);
+    let mut scores = Scores::default();
+    if let Some(Weighed { groups, weights }) = words {
+        let started = Instant::now();
+        scores.lexical = passages.lexical(context, permit, groups, weights, candidates, DEPTH).await?;
+        scores.lexical_took = started.elapsed();
+    }
+    if let Some(vector) = vector {
+        let started = Instant::now();
+        scores.vector = passages.nearest(context, permit, vector, candidates, DEPTH).await?;
+        scores.vector_took = started.elapsed();
+    }
+    Ok(scores)
+}
+
+/// The legs run side by side: each is told its share of the time that they took together.
+fn split(timings: &mut Timings, together: Duration, scores: &[Scores]) {
+    let lexical: Duration = scores.iter().map(|scores| scores.lexical_took).sum();
+    let vector: Duration = scores.iter().map(|scores| scores.vector_took).sum();
+    let all = (lexical + vector).as_secs_f64();
+    if all > 0.0 {
+        timings.lexical = together.mul_f64(lexical.as_secs_f64() / all);
+        timings.vector = together.mul_f64(vector.as_secs_f64() / all);
+    }
 }
 
 /// Joins the datasources' parts of a leg: by score, then datasource, then id.

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::future::try_join_all;
 use ucap_authz::{Permit, Scope};
 use ucap_core::{Action, Error, ErrorKind, RequestContext, Resource, Result};
 
 use super::Retriever;
-use crate::datastore::{Candidates, Datastore};
+use crate::analysis::{TermGroup, analyze_query};
+use crate::datastore::{Candidates, CollectionStatistics, Datastore};
 use crate::filter::{Affects, Filter, Predicate, resolve};
-use crate::query::SearchRequest;
+use crate::query::{Mode, SearchRequest};
 use crate::schema::Format;
 use crate::settings::Settings;
 
@@ -24,6 +27,17 @@ pub(super) struct Source {
     pub(super) settings: Settings,
     pub(super) store: Datastore,
     pub(super) predicate: Predicate,
+    /// The rows that the filter leaves.
+    pub(super) candidates: Arc<Candidates>,
+    /// What it adds to the statistics; of a search with a BM25 leg only.
+    pub(super) statistics: CollectionStatistics,
+}
+
+/// A datasource that is selected, before it is opened.
+pub(super) struct Selected {
+    permit: Permit,
+    pub(super) settings: Settings,
+    predicate: Predicate,
     /// Whether the request names it.
     pub(super) is_named: bool,
 }
@@ -44,6 +58,8 @@ pub(super) struct Sources {
     pub(super) all: Vec<Source>,
     /// Left out because they are being rebuilt.
     pub(super) unavailable: Option<Vec<String>>,
+    /// How long the filter took.
+    pub(super) filter: Duration,
 }
 
 impl Retriever {
@@ -69,13 +85,15 @@ impl Retriever {
         Ok(selected)
     }
 
-    /// Opens them and types the filter for each.
+    /// Opens them and types the filter for each; then takes all that can be had before the query is weighed: rows that the
+    /// filter leaves, statistics. Each is visited once: there may be more than can be open at the same time.
     pub(super) async fn open_sources(
         &self,
         context: &RequestContext,
         selected: BTreeMap<String, (Permit, bool)>,
         request: &SearchRequest,
     ) -> Result<Sources> {
+        let started = Instant::now();
         let mut typed = Vec::with_capacity(selected.len());
         for (_, (permit, is_named)) in selected {
             typed.push((Settings::of(permit.datasource())?, permit, is_named));
@@ -87,17 +105,11 @@ impl Retriever {
         for (settings, permit, is_named) in typed {
             let (predicate, unparsed) = predicate(request.filter.as_ref(), &settings, &permit.datasource().id)?;
             asked.extend(unparsed.into_iter().filter(|affects| !asked.contains(affects)).collect::<Vec<_>>());
-            ready.push((settings, permit, is_named, predicate));
+            ready.push(Selected { permit, settings, predicate, is_named });
         }
-        let opened = ready.into_iter().map(|(settings, permit, is_named, predicate)| async move {
-            match self.backend.open(context, permit.datasource()).await {
-                Ok(store) => Ok(Ok(Source { permit, settings, store, predicate, is_named })),
-                Err(error) if error.kind() == ErrorKind::DatasourceRebuilding && request.partial => {
-                    Ok(Err(permit.datasource().id.clone()))
-                }
-                Err(error) => Err(error),
-            }
-        });
+        super::ranked::check_vectors(request, &ready, self.embedder.model().dimensions)?;
+        let survey = Survey::new(request, &asked, &ready);
+        let opened = ready.into_iter().map(|selected| self.survey(context, &survey, selected));
         let (mut all, mut missing) = (Vec::new(), Vec::new());
         for source in in_turn(opened).await? {
             match source {
@@ -105,36 +117,81 @@ impl Retriever {
                 Err(id) => missing.push(id),
             }
         }
-        let sources = Sources { all, unavailable: request.partial.then_some(missing) };
-        sources.check_versions(context, &asked).await?;
-        Ok(sources)
+        survey.check_versions()?;
+        let unavailable = request.partial.then_some(missing);
+        Ok(Sources { all, unavailable, filter: started.elapsed() })
+    }
+
+    /// Visits one datasource; its id where it is being rebuilt and may be left out.
+    async fn survey(
+        &self,
+        context: &RequestContext,
+        survey: &Survey<'_>,
+        selected: Selected,
+    ) -> Result<Result<Source, String>> {
+        let Selected { permit, settings, predicate, .. } = selected;
+        let store = match self.backend.open(context, permit.datasource()).await {
+            Ok(store) => store,
+            Err(error) if error.kind() == ErrorKind::DatasourceRebuilding && survey.request.partial => {
+                return Ok(Err(permit.datasource().id.clone()));
+            }
+            Err(error) => return Err(error),
+        };
+        for (affects, is_listed) in &survey.asked {
+            if !is_listed.load(Ordering::Relaxed) && store.records.lists_version(context, &permit, affects).await? {
+                is_listed.store(true, Ordering::Relaxed);
+            }
+        }
+        let candidates = store.records.candidates(context, &permit, &predicate, survey.request.withdrawn).await?;
+        let statistics = match survey.groups.get(settings.language.as_str()) {
+            Some(groups) => store.passages.statistics(context, &permit, groups).await?,
+            None => CollectionStatistics::default(),
+        };
+        Ok(Ok(Source { permit, settings, store, predicate, candidates, statistics }))
+    }
+}
+
+/// What a search asks of each datasource first.
+struct Survey<'a> {
+    request: &'a SearchRequest,
+    /// Versions that cannot be parsed, and whether any datasource lists that very string.
+    asked: Vec<(&'a Affects, AtomicBool)>,
+    /// The query's groups of terms, by language; none without a BM25 leg.
+    groups: BTreeMap<&'static str, Vec<TermGroup>>,
+}
+
+impl<'a> Survey<'a> {
+    fn new(request: &'a SearchRequest, asked: &'a [Affects], selected: &[Selected]) -> Self {
+        let mut groups = BTreeMap::new();
+        if matches!(request.mode, Mode::Hybrid | Mode::Lexical) {
+            let text = request.text().unwrap_or_default();
+            for language in selected.iter().map(|selected| selected.settings.language) {
+                groups.entry(language.as_str()).or_insert_with(|| analyze_query(text, language));
+            }
+        }
+        Self { request, asked: asked.iter().map(|affects| (affects, AtomicBool::new(false))).collect(), groups }
+    }
+
+    /// A version that cannot be parsed is an error, unless a searched datasource lists that very string.
+    fn check_versions(&self) -> Result<()> {
+        let unlisted = self.asked.iter().filter(|(_, is_listed)| !is_listed.load(Ordering::Relaxed));
+        match unlisted.filter_map(|(affects, _)| affects.unparsable()).next() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Selected {
+    pub(super) fn id(&self) -> &str {
+        &self.permit.datasource().id
     }
 }
 
 impl Sources {
-    /// The rows that the filter leaves in each.
-    pub(super) async fn candidates(
-        &self,
-        context: &RequestContext,
-        request: &SearchRequest,
-    ) -> Result<Vec<Arc<Candidates>>> {
-        let each =
-            self.all.iter().map(|s| s.store.records.candidates(context, &s.permit, &s.predicate, request.withdrawn));
-        in_turn(each).await
-    }
-
-    /// A version that cannot be parsed is an error, unless a searched datasource lists that very string.
-    async fn check_versions(&self, context: &RequestContext, asked: &[Affects]) -> Result<()> {
-        for affects in asked {
-            let mut is_listed = false;
-            for source in &self.all {
-                is_listed = is_listed || source.store.records.lists_version(context, &source.permit, affects).await?;
-            }
-            if !is_listed && let Some(error) = affects.unparsable() {
-                return Err(error);
-            }
-        }
-        Ok(())
+    /// The visible records that satisfy the filter.
+    pub(super) fn total(&self) -> u64 {
+        self.all.iter().map(|source| source.candidates.rows().len()).sum()
     }
 }
 
@@ -174,6 +231,14 @@ pub(super) async fn in_turn<T, F: Future<Output = Result<T>>>(work: impl IntoIte
         let part: Vec<F> = waiting.drain(..AT_ONCE.min(waiting.len())).collect();
         done.extend(try_join_all(part).await?);
     }
+    Ok(done)
+}
+
+/// As [`in_turn`], with the same results in the same order, but beginning with the last. A pass over the datasources that
+/// follows another one so begins with those that are still open.
+pub(super) async fn in_turn_from_the_end<T, F: Future<Output = Result<T>>>(work: Vec<F>) -> Result<Vec<T>> {
+    let mut done = in_turn(work.into_iter().rev()).await?;
+    done.reverse();
     Ok(done)
 }
 

@@ -20,6 +20,7 @@ use ucap_core::Principal;
 use super::args::Place;
 use super::complaint::{Complaint, Outcome};
 use crate::config::Config;
+use crate::descriptors::within_limit;
 use crate::http::router;
 use crate::platform::{ADMIN_KEY_FILE, Platform};
 use crate::session::Session;
@@ -140,7 +141,7 @@ impl Connection {
         if !models {
             options.model = options.model.offline();
         }
-        let platform = Platform::open_with(options).await?;
+        let platform = Platform::open_with(within_limit(options)).await?;
         let session = match user {
             Some(user) => platform.session(&Principal::User(user.to_owned()))?,
             None => platform.admin_session().await?,

@@ -1,30 +1,22 @@
-//! One open datasource: its records, its state, and the three roles it plays.
+//! One open datasource: its records, and the state that follows them.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
 use moka::sync::Cache;
 use parking_lot::RwLock;
-use tokio::sync::Mutex;
-use ucap_authz::Permit;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use ucap_core::catalog::Datasource;
-use ucap_core::{Action, Error, ErrorKind, RequestContext, Result};
+use ucap_core::{Error, ErrorKind, Result};
 
 use super::cpu_pool::CpuPool;
-use super::lexical::PassageScores;
 use super::manifest::Manifest;
+use super::open_set::Use;
 use super::records::Records;
 use super::state::{State, VectorSpace, blocking};
-use crate::analysis::TermGroup;
-use crate::bm25::Weights;
-use crate::datastore::{
-    Candidates, CollectionStatistics, Found, Original, OriginalStore, PageRequest, PageRow, PassageIndex, RecordStore,
-    Scored, Write, Written, demand,
-};
-use crate::filter::{Affects, Predicate};
+use crate::datastore::{Candidates, PageRequest, PageRow, Write, Written};
+use crate::filter::Predicate;
 use crate::hit::DatasourceStats;
 use crate::query::Withdrawn;
 use crate::settings::Settings;
@@ -44,13 +36,15 @@ pub(super) struct OpenDatasource {
     datasource: Arc<Datasource>,
     settings: Settings,
     directory: PathBuf,
-    records: Records,
-    state: Arc<RwLock<State>>,
+    pub(super) records: Records,
+    pub(super) state: Arc<RwLock<State>>,
     /// Held from a commit until the state has followed it.
     writing: Mutex<()>,
     filters: Cache<[u8; 32], Arc<Candidates>>,
-    pool: Arc<CpuPool>,
+    pub(super) pool: Arc<CpuPool>,
     broken: AtomicBool,
+    /// Given back when it is dropped.
+    _place: OwnedSemaphorePermit,
 }
 
 impl OpenDatasource {
@@ -59,6 +53,7 @@ impl OpenDatasource {
         datasource: &Datasource,
         space: Option<VectorSpace>,
         pool: Arc<CpuPool>,
+        place: OwnedSemaphorePermit,
     ) -> Result<Self> {
         let settings = Settings::of(datasource)?;
         let manifest = Manifest::current(datasource, space.as_ref().map(|space| space.fingerprint.clone()));
@@ -80,12 +75,15 @@ impl OpenDatasource {
             filters: Cache::new(CACHED_FILTERS),
             pool,
             broken: AtomicBool::new(false),
+            _place: place,
         })
     }
 
-    /// Whether it must be opened anew: its state could not follow a commit, or its schema has changed.
+    /// Whether it must be opened anew: its state could not follow a commit, or its schema has been extended. To those who
+    /// know an older schema the newer one is as good: it has all their fields.
     pub(super) fn is_stale(&self, datasource: &Datasource) -> bool {
-        self.broken.load(Ordering::Acquire) || self.datasource.settings != datasource.settings
+        let is_newer = datasource.stamp.version > self.datasource.stamp.version;
+        self.broken.load(Ordering::Acquire) || (is_newer && self.datasource.settings != datasource.settings)
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -105,11 +103,8 @@ impl OpenDatasource {
         blocking(move || flush(&state)).await
     }
 
-    fn demand(&self, permit: &Permit, action: Action) -> Result<()> {
-        demand(permit, action, &self.datasource)
-    }
-
-    async fn write_now(&self, writes: Vec<Write>) -> Result<Vec<Written>> {
+    /// Applies `writes`; `held` keeps the datasource open while a flush goes on behind the answer.
+    pub(super) async fn write(&self, writes: Vec<Write>, held: Use) -> Result<Vec<Written>> {
         let _in_order = self.writing.lock().await;
         let applied = self.records.write(writes).await?;
         let state = Arc::clone(&self.state);
@@ -131,9 +126,50 @@ impl OpenDatasource {
                 if let Err(error) = flush(&state) {
                     tracing::warn!(error = %error, "an index could not be flushed; it goes on in memory");
                 }
+                drop(held);
             });
         }
         Ok(written)
+    }
+
+    /// The rows that satisfy `predicate`, from memory where nothing was written since they were asked for last.
+    pub(super) async fn candidates(&self, predicate: &Predicate, withdrawn: Withdrawn) -> Result<Arc<Candidates>> {
+        let key = *blake3::hash(format!("{withdrawn:?} {predicate:?}").as_bytes()).as_bytes();
+        let change = self.state.read().change;
+        if let Some(held) = self.filters.get(&key).filter(|held| held.change() == change) {
+            return Ok(held);
+        }
+        let candidates = Arc::new(self.rows_matching(predicate, withdrawn).await?);
+        self.filters.insert(key, Arc::clone(&candidates));
+        Ok(candidates)
+    }
+
+    /// A page of a filter's records.
+    pub(super) async fn page(&self, request: &PageRequest) -> Result<Vec<PageRow>> {
+        let candidates = self.candidates(&request.predicate, request.withdrawn).await?;
+        let few = Some(candidates.rows()).filter(|rows| rows.len() <= FEW_ROWS);
+        if few.is_some_and(roaring::RoaringBitmap::is_empty) {
+            return Ok(Vec::new());
+        }
+        self.records.page(request, few).await
+    }
+
+    /// How much there is.
+    pub(super) async fn stats(&self) -> Result<DatasourceStats> {
+        let bytes = self.records.bytes().await?;
+        let state = self.state.read();
+        Ok(DatasourceStats {
+            records: state.live_rows.len(),
+            passages: state.live.len() as u64,
+            pending: 0,
+            bytes,
+            embedding_model: self.settings.model().map(str::to_owned),
+        })
+    }
+
+    /// A damaged file was set aside: opened anew, the index replays what it held.
+    pub(super) fn set_damaged(&self) {
+        self.broken.store(true, Ordering::Release);
     }
 
     async fn rows_matching(&self, predicate: &Predicate, withdrawn: Withdrawn) -> Result<Candidates> {
@@ -155,12 +191,15 @@ fn visible(state: &State, rows: &roaring::RoaringBitmap, withdrawn: Withdrawn) -
     }
 }
 
+/// Writes what the files lack; nothing, where nothing has changed since they were written.
 fn flush(state: &RwLock<State>) -> Result<()> {
     let (lexical, vectors) = {
         let mut state = state.write();
         let State { change, live, lexical, vectors, .. } = &mut *state;
-        let vectors = vectors.as_mut().and_then(|vectors| vectors.prepare_flush(*change, live));
-        (lexical.prepare_flush(*change, live), vectors)
+        let (now, vectors) = (*change, vectors.as_mut());
+        let vectors = vectors.filter(|v| v.is_behind(now)).and_then(|v| v.prepare_flush(now, live));
+        let lexical = Some(lexical).filter(|l| l.is_behind(now)).and_then(|l| l.prepare_flush(now, live));
+        (lexical, vectors)
     };
     if let Some(job) = lexical {
         let done = job.run()?;
@@ -179,184 +218,4 @@ fn make_directory(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(|cause| {
         Error::new(ErrorKind::Unavailable, "a datasource's directory cannot be made; see the log").with_source(cause)
     })
-}
-
-/// The roles of an open datasource; cheap to clone into tasks that outlive their request.
-#[derive(Debug, Clone)]
-pub(super) struct Roles(pub(super) Arc<OpenDatasource>);
-
-#[async_trait]
-impl RecordStore for Roles {
-    async fn write(&self, _context: &RequestContext, permit: &Permit, writes: Vec<Write>) -> Result<Vec<Written>> {
-        self.0.demand(permit, Action::Write)?;
-        // A caller that goes away must not stop a commit half way to the indexes.
-        let open = Arc::clone(&self.0);
-        match tokio::spawn(async move { open.write_now(writes).await }).await {
-            Ok(answer) => answer,
-            Err(cause) => Err(Error::internal("a write ended early; see the log").with_source(cause)),
-        }
-    }
-
-    async fn hashes(
-        &self,
-        _context: &RequestContext,
-        permit: &Permit,
-        ids: &[String],
-    ) -> Result<Vec<Option<[u8; 32]>>> {
-        self.0.demand(permit, Action::Write)?;
-        let held = self.0.records.hashes(ids).await?;
-        Ok(ids.iter().map(|id| held.get(id).copied()).collect())
-    }
-
-    async fn candidates(
-        &self,
-        _context: &RequestContext,
-        permit: &Permit,
-        predicate: &Predicate,
-        withdrawn: Withdrawn,
-    ) -> Result<Arc<Candidates>> {
-        self.0.demand(permit, Action::Read)?;
-        let key = *blake3::hash(format!("{withdrawn:?} {predicate:?}").as_bytes()).as_bytes();
-        let change = self.0.state.read().change;
-        if let Some(held) = self.0.filters.get(&key).filter(|held| held.change() == change) {
-            return Ok(held);
-        }
-        let candidates = Arc::new(self.0.rows_matching(predicate, withdrawn).await?);
-        self.0.filters.insert(key, Arc::clone(&candidates));
-        Ok(candidates)
-    }
-
-    async fn lists_version(&self, _context: &RequestContext, permit: &Permit, affects: &Affects) -> Result<bool> {
-        self.0.demand(permit, Action::Read)?;
-        self.0.records.lists_version(affects).await
-    }
-
-    async fn page(&self, context: &RequestContext, permit: &Permit, request: &PageRequest) -> Result<Vec<PageRow>> {
-        let candidates = self.candidates(context, permit, &request.predicate, request.withdrawn).await?;
-        let few = Some(candidates.rows()).filter(|rows| rows.len() <= FEW_ROWS);
-        if few.is_some_and(roaring::RoaringBitmap::is_empty) {
-            return Ok(Vec::new());
-        }
-        self.0.records.page(request, few).await
-    }
-
-    async fn read(
-        &self,
-        _context: &RequestContext,
-        permit: &Permit,
-        rows: &[(u32, Option<u32>)],
-    ) -> Result<Vec<Option<Found>>> {
-        self.0.demand(permit, Action::Read)?;
-        self.0.records.read(rows).await
-    }
-
-    async fn ids(&self, _context: &RequestContext, permit: &Permit, rows: &[u32]) -> Result<Vec<Option<String>>> {
-        self.0.demand(permit, Action::Read)?;
-        let mut held = self.0.records.ids(rows).await?;
-        Ok(rows.iter().map(|row| held.remove(row)).collect())
-    }
-
-    async fn stats(&self, _context: &RequestContext, permit: &Permit) -> Result<DatasourceStats> {
-        self.0.demand(permit, Action::Read)?;
-        let bytes = self.0.records.bytes().await?;
-        let state = self.0.state.read();
-        Ok(DatasourceStats {
-            records: state.live_rows.len(),
-            passages: state.live.len() as u64,
-            pending: 0,
-            bytes,
-            embedding_model: self.0.settings.model().map(str::to_owned),
-        })
-    }
-}
-
-#[async_trait]
-impl PassageIndex for Roles {
-    async fn statistics(
-        &self,
-        context: &RequestContext,
-        permit: &Permit,
-        groups: &[TermGroup],
-    ) -> Result<CollectionStatistics> {
-        self.0.demand(permit, Action::Read)?;
-        let (open, context, groups) = (Arc::clone(&self.0), context.clone(), groups.to_vec());
-        self.0
-            .pool
-            .run(move || {
-                let state = open.state.read();
-                let frequencies = state.lexical.statistics(&context, &groups, &state.live)?;
-                Ok(CollectionStatistics { passages: state.live.len() as u64, terms: state.terms, frequencies })
-            })
-            .await
-    }
-
-    async fn lexical(
-        &self,
-        context: &RequestContext,
-        permit: &Permit,
-        groups: &[TermGroup],
-        weights: &Weights,
-        candidates: &Arc<Candidates>,
-        depth: usize,
-    ) -> Result<Vec<Scored>> {
-        self.0.demand(permit, Action::Read)?;
-        let (open, context, groups) = (Arc::clone(&self.0), context.clone(), groups.to_vec());
-        let (weights, candidates) = (weights.clone(), Arc::clone(candidates));
-        self.0
-            .pool
-            .run(move || {
-                let state = open.state.read();
-                state.with_allowed(&candidates, |allowed| {
-                    let mut scores = PassageScores::new();
-                    state.lexical.score(&context, &groups, &weights, allowed, &mut scores)?;
-                    Ok(state.lexical_rows(scores.iter(), depth))
-                })
-            })
-            .await
-    }
-
-    async fn nearest(
-        &self,
-        context: &RequestContext,
-        permit: &Permit,
-        query: &[f32],
-        candidates: &Arc<Candidates>,
-        depth: usize,
-    ) -> Result<Vec<Scored>> {
-        self.0.demand(permit, Action::Read)?;
-        let (open, context, query, candidates) =
-            (Arc::clone(&self.0), context.clone(), query.to_vec(), Arc::clone(candidates));
-        self.0
-            .pool
-            .run(move || {
-                let state = open.state.read();
-                let found = state.with_allowed(&candidates, |allowed| state.nearest(&context, &query, allowed, depth));
-                found.inspect_err(|error| {
-                    // A damaged file was set aside: opened anew, the index replays what it held.
-                    if error.kind() == ErrorKind::DatasourceRebuilding {
-                        open.broken.store(true, Ordering::Release);
-                    }
-                })
-            })
-            .await
-    }
-
-    async fn known_vectors(
-        &self,
-        _context: &RequestContext,
-        permit: &Permit,
-        ids: &[String],
-    ) -> Result<HashMap<[u8; 32], Vec<f32>>> {
-        self.0.demand(permit, Action::Write)?;
-        let held = self.0.records.vectors_of(ids).await?;
-        Ok(held.into_iter().map(|(text, vector)| (*blake3::hash(text.as_bytes()).as_bytes(), vector)).collect())
-    }
-}
-
-#[async_trait]
-impl OriginalStore for Roles {
-    async fn get(&self, _context: &RequestContext, permit: &Permit, id: &str) -> Result<Option<Original>> {
-        self.0.demand(permit, Action::Read)?;
-        self.0.records.original(id).await
-    }
 }

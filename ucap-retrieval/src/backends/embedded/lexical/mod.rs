@@ -55,6 +55,8 @@ pub struct LexicalIndex {
     lengths: Vec<u32>,
     is_flushing: Arc<AtomicBool>,
     change: u64,
+    /// Whether the files say so: those of a new index say nothing yet.
+    is_on_disk: bool,
 }
 
 impl LexicalIndex {
@@ -74,6 +76,7 @@ impl LexicalIndex {
             lengths: loaded.lengths,
             is_flushing: Arc::default(),
             change: loaded.change,
+            is_on_disk: loaded.is_on_disk,
         };
         Ok((index, loaded.change))
     }
@@ -109,6 +112,11 @@ impl LexicalIndex {
     /// The last change that is on disk.
     pub fn flushed_change(&self) -> u64 {
         self.change
+    }
+
+    /// Whether a flush would write anything, where all changes up to `change` are applied.
+    pub fn is_behind(&self, change: u64) -> bool {
+        !self.is_on_disk || self.change != change || self.tail_len() > 0
     }
 
     /// Terms in `passage`; 0 where it is unknown.
@@ -152,6 +160,7 @@ impl LexicalIndex {
         self.segments = segments;
         self.frozen.retain(|frozen| !tails.iter().any(|tail| Arc::ptr_eq(tail, frozen)));
         self.change = change;
+        self.is_on_disk = true;
         drop(guard);
     }
 

@@ -48,6 +48,8 @@ pub(super) struct Loaded {
     /// By passage number; 0 where there is none.
     pub(super) lengths: Vec<u32>,
     pub(super) change: u64,
+    /// Whether the change was read from the files.
+    pub(super) is_on_disk: bool,
 }
 
 /// Why an index cannot be used as it is.
@@ -121,7 +123,7 @@ impl Store {
         let index =
             Index::builder().schema(schema).settings(settings).create_in_dir(directory).map_err(failed_write)?;
         let store = Self { index, fields, fingerprint: fingerprint.to_owned(), directory: directory.to_owned() };
-        Ok((store, Loaded { segments: Vec::new(), lengths: Vec::new(), change: 0 }))
+        Ok((store, Loaded { segments: Vec::new(), lengths: Vec::new(), change: 0, is_on_disk: false }))
     }
 
     fn open_existing(directory: &Path, fingerprint: &str) -> Result<Self, LoadError> {
@@ -143,7 +145,7 @@ impl Store {
         }
         let mut lengths = Vec::new();
         let segments = self.load_segments(&[], &mut lengths)?;
-        Ok(Loaded { segments, lengths, change })
+        Ok(Loaded { segments, lengths, change, is_on_disk: true })
     }
 
     /// The committed segments in order of passage; those in `known` are taken from there. Fills in the lengths of the

@@ -233,6 +233,11 @@ impl VectorIndex {
         self.manifest.change
     }
 
+    /// Whether a flush would write anything, where all changes up to `change` are applied.
+    pub fn is_behind(&self, change: u64) -> bool {
+        self.manifest.change != change || self.tail_len() > 0
+    }
+
     /// Rows, dead ones that were not dropped yet included.
     pub fn len(&self) -> usize {
         self.tail_len() + self.segments.iter().map(|numbered| numbered.segment.len()).sum::<usize>()
