@@ -19,6 +19,7 @@ use crate::analysis::TermGroup;
 use crate::bm25::Weights;
 use crate::filter::{Affects, Predicate};
 use crate::hit::DatasourceStats;
+pub use crate::ingest_queue::{Deferred, IngestQueue, QueueBound, Queued};
 use crate::query::{SortKey, Withdrawn};
 use crate::record::Record;
 
@@ -40,6 +41,12 @@ pub trait DatastoreBackend: Debug + Send + Sync + 'static {
     /// `Unavailable` when something could not be removed.
     async fn forget(&self, context: &RequestContext, datasource: &Datasource) -> Result<()>;
 
+    /// Those of `datasources` in which records may wait for their embeddings, found without opening them.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn with_queues(&self, datasources: Vec<Arc<Datasource>>) -> Result<Vec<Arc<Datasource>>>;
+
     /// Writes what waits in memory and closes everything.
     ///
     /// # Errors
@@ -56,6 +63,8 @@ pub struct Datastore {
     pub passages: Arc<dyn PassageIndex>,
     /// What was ingested, as it was.
     pub originals: Arc<dyn OriginalStore>,
+    /// What was accepted and waits: a part of the records' role.
+    pub queue: Arc<dyn IngestQueue>,
 }
 
 /// Demands that `permit` allows `action` on the datasource of this generation.
@@ -97,9 +106,32 @@ pub enum Write {
         hash: [u8; 32],
         /// Its passages.
         passages: Vec<NewPassage>,
+        /// Where it comes from, and when.
+        origin: Origin,
     },
-    /// Deletes the record of this id, if it is there.
+    /// Deletes the record of this id, if it is there or waits.
     Delete(String),
+    /// Deletes the record of this id, if it was ingested last at this instant (Unix seconds) or before.
+    Expire(String, i64),
+}
+
+impl Write {
+    /// The id it is about.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Put { record, .. } => &record.id,
+            Self::Delete(id) | Self::Expire(id, _) => id,
+        }
+    }
+}
+
+/// Where a record that is written comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// When it was ingested, in Unix seconds. Its age counts from the latest time, also of the same content.
+    pub at: i64,
+    /// Its place in the queue; `None` for one that did not wait. It is written only while it stands there.
+    pub queued: Option<u64>,
 }
 
 /// What a write did, step by step.
@@ -115,6 +147,8 @@ pub enum Written {
     Deleted,
     /// There was nothing to delete.
     Missing,
+    /// It had waited, and something newer came meanwhile: nothing was written.
+    Superseded,
 }
 
 /// The rows that a filter leaves, at one state of the data.
@@ -269,6 +303,12 @@ pub trait RecordStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// `PermissionDenied` without read; `Unavailable`.
     async fn ids(&self, context: &RequestContext, permit: &Permit, rows: &[u32]) -> Result<Vec<Option<String>>>;
+
+    /// The records that were ingested longest ago, at most `limit`: id and Unix seconds, oldest first, then by id.
+    ///
+    /// # Errors
+    /// `PermissionDenied` without write; `Unavailable`.
+    async fn oldest(&self, context: &RequestContext, permit: &Permit, limit: usize) -> Result<Vec<(String, i64)>>;
 
     /// How much there is.
     ///

@@ -145,7 +145,7 @@ pub struct DatasourceStats {
     pub records: u64,
     /// Passages.
     pub passages: u64,
-    /// Records whose embeddings are not there yet.
+    /// Records that were accepted and are not found before they are embedded; not among `records`.
     pub pending: u64,
     /// Bytes of the stored originals.
     pub bytes: u64,

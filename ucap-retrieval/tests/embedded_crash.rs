@@ -13,7 +13,7 @@ use ucap_core::Result;
 use ucap_retrieval::backends::embedded::{EmbeddedBackend, EmbeddedOptions};
 use ucap_retrieval::conformance::{Instance, Random, World, model};
 use ucap_retrieval::query::{Mode, SearchRequest, Withdrawn};
-use ucap_retrieval::{DatastoreBackend, Selection};
+use ucap_retrieval::{DatastoreBackend, Selection, Wait};
 
 /// A request that differs from another one in these fields.
 macro_rules! request {
@@ -187,6 +187,41 @@ async fn what_was_acknowledged_is_found_after_a_crash_at_any_moment() {
         }
         live.close().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn what_waited_is_embedded_after_a_crash_at_any_moment() {
+    let home = TempDir::new().unwrap();
+    let running = home.path().join("running");
+    let mut random = Random::new(21);
+    let live = world(&running).await;
+    let reference = World::in_memory().await.unwrap();
+    let osv = json!({"format": "osv"});
+    reference.datasource("adv", &osv).await.unwrap();
+    for step in 0..6 {
+        let advisories: Vec<Json> = (0..20).map(|_| random.advisory()).collect();
+        live.ingest_waiting("adv", &advisories, Wait::Durable).await.unwrap();
+        reference.ingest("adv", &advisories).await.unwrap();
+        if step % 2 == 1 {
+            live.retriever().embed_waiting_once(live.context()).await.unwrap();
+        }
+        let ids: Vec<String> = (0..4).map(|_| random.id()).collect();
+        live.delete("adv", Selection::Ids(ids.clone())).await.unwrap();
+        reference.delete("adv", Selection::Ids(ids)).await.unwrap();
+        let crashed = home.path().join(format!("crash{step}"));
+        copy(&running, &crashed);
+        let found = world(&crashed).await;
+        found.retriever().resume_queues().await.unwrap();
+        found.retriever().embed_waiting_once(found.context()).await.unwrap();
+        let request =
+            |mode| request!(SearchRequest::new("heap kernel").with_mode(mode), limit: 200).with_datasources(["adv"]);
+        for mode in [Mode::Lexical, Mode::Vector] {
+            let (got, want) = (found.answer(&request(mode)).await, reference.answer(&request(mode)).await);
+            assert_same(&[got], &[want], &format!("step {step}"));
+        }
+        found.close().await.unwrap();
+    }
+    live.close().await.unwrap();
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@
 //! idle_timeout_ms = 60000           # without a byte of a request's head or body
 //! drain_timeout_ms = 20000          # for requests that run when the server is told to stop
 //! [retrieval]
-//! max_open = 256                    # datasources that are held open
+//! max_open = 256                    # datasources that are held open; the limit of open files may allow fewer
+//! retention_period_ms = 600000      # between two looks for records whose retention_days are over
+//! max_pending = 100000              # records of one datasource that wait for their embedding; more are answered 503
 //! [journal]
 //! durability = "process"            # or "disk": see the README
 //! [embeddings]
@@ -77,6 +79,10 @@ pub struct ServerConfig {
 pub struct RetrievalConfig {
     /// Datasources that are held open at once.
     pub max_open: NonZeroUsize,
+    /// Between two looks for records whose retention is over.
+    pub retention_period_ms: NonZeroUsize,
+    /// Records of one datasource that wait for their embedding.
+    pub max_pending: NonZeroUsize,
 }
 
 /// `[journal]`
@@ -141,7 +147,11 @@ fn milliseconds(n: NonZeroUsize) -> Duration {
 
 impl Default for RetrievalConfig {
     fn default() -> Self {
-        Self { max_open: at_least_one(256) }
+        Self {
+            max_open: at_least_one(256),
+            retention_period_ms: at_least_one(600_000),
+            max_pending: at_least_one(100_000),
+        }
     }
 }
 
@@ -195,6 +205,8 @@ impl Config {
         let mut options = PlatformOptions::new(path);
         options.durability = self.journal.durability;
         options.max_open = self.retrieval.max_open.get();
+        options.retention_period = milliseconds(self.retrieval.retention_period_ms);
+        options.queue.records = self.retrieval.max_pending.get() as u64;
         if let Some(directory) = &self.embeddings.model_dir {
             options.model.model_dir = Some(directory.clone());
         }

@@ -21,6 +21,7 @@
 //! # Ok(()) }
 //! ```
 
+mod background;
 pub mod config;
 mod denials;
 #[cfg(feature = "cli")]

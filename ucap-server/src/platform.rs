@@ -17,8 +17,10 @@ use ucap_inference::{
     ALL_MINILM_L6_V2, Gateway, LoadStatus, LocalEmbedder, LocalOptions, ModelProvider, PullOptions, cache_directory,
 };
 use ucap_retrieval::backends::embedded::{EmbeddedBackend, EmbeddedOptions};
+use ucap_retrieval::datastore::QueueBound;
 use ucap_retrieval::retriever::{Retriever, RetrieverOptions};
 
+use crate::background::Background;
 use crate::denials::{Admission, AnonymousDenials};
 use crate::session::Session;
 
@@ -44,6 +46,12 @@ pub struct PlatformOptions {
     pub durability: Durability,
     /// So many datasources are held open at once.
     pub max_open: usize,
+    /// Between two looks for records whose retention is over.
+    pub retention_period: Duration,
+    /// How much may wait for its embedding in one datasource.
+    pub queue: QueueBound,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
     /// Where the local embedding model is looked for.
     pub model: PullOptions,
     /// Embeds instead of the local model; must have a model `local/all-minilm-l6-v2`.
@@ -60,6 +68,9 @@ impl PlatformOptions {
             path: path.into(),
             durability: Durability::Process,
             max_open: 256,
+            retention_period: Duration::from_secs(600),
+            queue: QueueBound::default(),
+            clock: Arc::new(SystemClock),
             model: PullOptions::new(std::env::temp_dir().join("ucap")),
             provider: None,
             admin_key: None,
@@ -86,6 +97,13 @@ impl PlatformOptions {
     #[must_use]
     pub fn with_provider(mut self, provider: Arc<dyn ModelProvider>) -> Self {
         self.provider = Some(provider);
+        self
+    }
+
+    /// Takes the time from `clock`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -117,6 +135,7 @@ pub(crate) struct Parts {
     /// Seals the cursors of the audit list.
     pub(crate) cursor_key: Redacted<[u8; 32]>,
     local: Option<Arc<LocalEmbedder>>,
+    background: Background,
     /// Dropped last: it holds the lock.
     directory: DataDirectory,
 }
@@ -159,7 +178,7 @@ impl Platform {
     /// directory of a newer version; `InvalidInput` for an admin key that is too short.
     pub async fn open_with(options: PlatformOptions) -> Result<Self> {
         let directory = DataDirectory::open(&options.path)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = Arc::clone(&options.clock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let journal_options = FileJournalOptions { durability: options.durability, ..FileJournalOptions::default() };
         let journal_path = directory.sub("journal")?;
@@ -197,7 +216,8 @@ impl Platform {
             embedder,
             cursor_key: cursor_key.clone(),
         });
-        let retriever = Arc::new(retriever);
+        let retriever = Arc::new(retriever.with_queue_bound(options.queue));
+        let background = Background::start(&retriever, options.retention_period).await?;
         let parts = Parts {
             gate,
             administration,
@@ -208,6 +228,7 @@ impl Platform {
             anonymous: AnonymousDenials::default(),
             cursor_key,
             local,
+            background,
             directory,
         };
         Ok(Self { parts: Arc::new(parts) })
@@ -331,6 +352,7 @@ impl Platform {
     /// # Errors
     /// `Unavailable` when the journal cannot be flushed.
     pub async fn close(&self) -> Result<()> {
+        self.parts.background.stop().await;
         self.parts.retriever.close().await?;
         self.parts.gate.catalog().close().await;
         self.parts.journal.close().await

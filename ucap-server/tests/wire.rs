@@ -75,13 +75,13 @@ async fn errors_have_one_shape() {
         (
             (
                 "POST",
-                "/v1/datasources/open-notes/records?wait=durable".to_owned(),
+                "/v1/datasources/open-notes/records?wait=found".to_owned(),
                 "{}".to_owned(),
                 "application/x-ndjson",
             ),
             400,
-            "unsupported",
-            "wait",
+            "invalid_input",
+            "durable",
         ),
         (
             ("POST", "/v1/datasources/open-notes/records".to_owned(), "{}".to_owned(), "image/png"),

@@ -9,6 +9,9 @@ use ucap_core::{Action, Error, RequestContext, Resource, Result};
 use super::{Administration, Created, ID_RULE, already_exists, bad_id, check_match, check_title, forget_resources};
 use crate::scope::{Scope, describe};
 
+/// A century.
+const MAX_RETENTION_DAYS: u32 = 36_500;
+
 /// A datasource to be.
 #[derive(Debug, Clone)]
 pub struct NewDatasource {
@@ -55,6 +58,7 @@ impl Administration {
             return Err(bad_id("datasource", &new.id, ID_RULE));
         }
         check_title(&new.title)?;
+        check_retention(new.retention_days)?;
         self.change(context, scope.principal(), &format!("datasource:{}", new.id), |planning| {
             let snapshot = planning.snapshot;
             if snapshot.domain(&new.domain).is_none() {
@@ -101,6 +105,7 @@ impl Administration {
             scope.demand(&Resource::domain(&**domain), Action::Admin).map_err(|error| error.with_param("domain"))?;
         }
         patch.title.as_deref().map_or(Ok(()), check_title)?;
+        check_retention(patch.retention_days.flatten())?;
         self.change(context, scope.principal(), &format!("datasource:{id}"), |planning| {
             let held = datasource_of(scope, planning.snapshot, id)?;
             check_match(if_match, held.stamp)?;
@@ -144,6 +149,17 @@ impl Administration {
             Ok((changes, Arc::clone(held)))
         })
         .await
+    }
+}
+
+fn check_retention(days: Option<u32>) -> Result<()> {
+    match days {
+        Some(days) if !(1..=MAX_RETENTION_DAYS).contains(&days) => {
+            let message =
+                format!("`retention_days` is 1 to {MAX_RETENTION_DAYS}, or null for records that are kept for ever");
+            Err(Error::invalid("retention_days", message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -15,8 +15,9 @@ use crate::analysis::TermGroup;
 use crate::backends::memory::MemoryBackend;
 use crate::bm25::Weights;
 use crate::datastore::{
-    After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, Found, Original, OriginalStore, PageRequest,
-    PageRow, PassageIndex, RecordStore, Scored, Write, Written,
+    After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, Deferred, Found, IngestQueue, Origin,
+    Original, OriginalStore, PageRequest, PageRow, PassageIndex, QueueBound, Queued, RecordStore, Scored, Write,
+    Written,
 };
 use crate::filter::{Affects, Predicate};
 use crate::hit::DatasourceStats;
@@ -51,11 +52,19 @@ pub enum Fault {
     ShowsTheLastPassage,
     /// A score is a little off.
     RoundsScores,
+    /// Records go whatever their age.
+    ExpiresTheYoung,
+    /// The same content again does not make a record younger.
+    AgesWhatComesAgain,
+    /// A record that had waited is written although something newer came.
+    RevivesTheSuperseded,
+    /// A delete finds no record that waits.
+    LeavesTheWaiting,
 }
 
 impl Fault {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::CountsTheDead,
         Self::IgnoresWithdrawn,
         Self::DropsAcknowledged,
@@ -69,6 +78,10 @@ impl Fault {
         Self::Remembers,
         Self::ShowsTheLastPassage,
         Self::RoundsScores,
+        Self::ExpiresTheYoung,
+        Self::AgesWhatComesAgain,
+        Self::RevivesTheSuperseded,
+        Self::LeavesTheWaiting,
     ];
 }
 
@@ -128,7 +141,7 @@ impl DatastoreBackend for BrokenBackend {
             kept: self.kept.clone(),
             burials: self.burials.clone(),
         });
-        Ok(Datastore { records: roles.clone(), passages: roles.clone(), originals: roles })
+        Ok(Datastore { records: roles.clone(), passages: roles.clone(), originals: roles.clone(), queue: roles })
     }
 
     async fn forget(&self, context: &RequestContext, datasource: &Datasource) -> Result<()> {
@@ -136,6 +149,10 @@ impl DatastoreBackend for BrokenBackend {
             return Ok(());
         }
         self.whole.forget(context, datasource).await
+    }
+
+    async fn with_queues(&self, datasources: Vec<Arc<Datasource>>) -> Result<Vec<Arc<Datasource>>> {
+        self.whole.with_queues(datasources).await
     }
 
     async fn close(&self) -> Result<()> {
@@ -206,11 +223,11 @@ impl BrokenRoles {
         let mut seen = BTreeSet::new();
         let mut graves = Vec::new();
         for write in writes {
-            let Write::Put { record, hash, passages } = write else { continue };
+            let Write::Put { record, hash, passages, .. } = write else { continue };
             let mut record = record.clone();
             record.id = format!("{}#{}", record.id, self.burials.fetch_add(1, Ordering::Relaxed));
             if seen.insert(record.id.clone()) {
-                graves.push(Write::Put { record, hash: *hash, passages: passages.clone() });
+                graves.push(Write::Put { record, hash: *hash, passages: passages.clone(), origin: Origin::default() });
             }
         }
         self.dead.records.write(context, permit, graves).await.map(drop)
@@ -229,7 +246,20 @@ impl RecordStore for BrokenRoles {
         if is_lossy {
             writes.pop();
         }
-        let mut written = self.store(context, permit).await?.records.write(context, permit, writes).await?;
+        let records = self.store(context, permit).await?.records;
+        for write in &mut writes {
+            let there = records.hashes(context, permit, &[write.id().to_owned()]).await?.remove(0);
+            match (self.fault, &mut *write) {
+                (Fault::ExpiresTheYoung, Write::Expire(_, until)) => *until = i64::MAX,
+                (Fault::AgesWhatComesAgain, Write::Put { hash, origin, .. }) if there == Some(*hash) => {
+                    origin.at = i64::MIN;
+                }
+                (Fault::RevivesTheSuperseded, Write::Put { origin, .. }) => origin.queued = None,
+                (Fault::LeavesTheWaiting, Write::Delete(id)) if there.is_none() => id.push_str("\u{1}nobody"),
+                _ => {}
+            }
+        }
+        let mut written = records.write(context, permit, writes).await?;
         written.extend(is_lossy.then_some(Written::Created));
         Ok(written)
     }
@@ -287,8 +317,36 @@ impl RecordStore for BrokenRoles {
         self.store(context, permit).await?.records.ids(context, permit, rows).await
     }
 
+    async fn oldest(&self, context: &RequestContext, permit: &Permit, limit: usize) -> Result<Vec<(String, i64)>> {
+        self.store(context, permit).await?.records.oldest(context, permit, limit).await
+    }
+
     async fn stats(&self, context: &RequestContext, permit: &Permit) -> Result<DatasourceStats> {
         self.store(context, permit).await?.records.stats(context, permit).await
+    }
+}
+
+#[async_trait]
+impl IngestQueue for BrokenRoles {
+    async fn defer(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        records: Vec<Deferred>,
+        bound: QueueBound,
+    ) -> Result<Vec<Written>> {
+        self.store(context, permit).await?.queue.defer(context, permit, records, bound).await
+    }
+
+    async fn queued(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        after: u64,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<Queued>> {
+        self.store(context, permit).await?.queue.queued(context, permit, after, limit, bytes).await
     }
 }
 

@@ -7,7 +7,7 @@ use super::verdict::{Failure, Outcome, expect_same, expect_same_text};
 use super::world::{World, shown};
 use crate::filter::Filter;
 use crate::query::SearchRequest;
-use crate::retriever::{PutBody, Selection};
+use crate::retriever::{PutBody, Selection, Wait};
 
 /// The datasources of a sequence.
 const NAMES: [&str; 5] = ["rec", "adv", "ext", "doc", "other"];
@@ -38,6 +38,13 @@ fn settings_of(name: &str) -> Json {
     }
 }
 
+/// The settings of a datasource whose records go after nine days.
+fn aging(name: &str) -> Json {
+    let mut settings = settings_of(name);
+    settings["retention_days"] = 9.into();
+    settings
+}
+
 fn record(random: &mut Random, name: &str) -> Json {
     match name {
         "adv" => random.advisory(),
@@ -63,8 +70,8 @@ pub async fn compare(world: &mut World, reference: &mut World, sequence: Sequenc
     let place = |step: usize| format!("seed {} step {step} (UCAP_SEED={})", sequence.seed, sequence.seed);
     let mut random = Random::new(sequence.seed);
     for name in NAMES {
-        world.datasource(name, &settings_of(name)).await?;
-        reference.datasource(name, &settings_of(name)).await?;
+        world.datasource(name, &aging(name)).await?;
+        reference.datasource(name, &aging(name)).await?;
     }
     for step in 0..sequence.steps {
         let outcome = one(world, reference, &mut random, is_lasting).await;
@@ -79,7 +86,7 @@ pub async fn compare(world: &mut World, reference: &mut World, sequence: Sequenc
 
 async fn one(world: &mut World, reference: &mut World, random: &mut Random, is_lasting: bool) -> Outcome {
     let name = random.pick(&NAMES);
-    match random.below(20) {
+    match random.below(24) {
         0..=4 => {
             let count = if random.one_in(6) { 100 } else { random.below(12) };
             let records: Vec<Json> = (0..count).map(|_| record(random, name)).collect();
@@ -87,6 +94,30 @@ async fn one(world: &mut World, reference: &mut World, random: &mut Random, is_l
             expect_same(format!("ingest into {name} of {records:?}"), shown(got), shown(want))
         }
         5 => put(world, reference, random, name).await,
+        20 => {
+            let records: Vec<Json> = (0..random.below(12)).map(|_| record(random, name)).collect();
+            let got = world.ingest_waiting(name, &records, Wait::Durable).await;
+            let want = reference.ingest_waiting(name, &records, Wait::Durable).await;
+            expect_same(format!("ingest that does not wait into {name} of {records:?}"), shown(got), shown(want))
+        }
+        21 => {
+            let got = world.retriever().embed_waiting_once(world.context()).await;
+            let want = reference.retriever().embed_waiting_once(reference.context()).await;
+            expect_same("records that have waited", shown(got), shown(want))
+        }
+        22 => {
+            // Some come again, as they were, before their time is over.
+            let records: Vec<Json> = (0..random.below(6)).map(|_| record(random, name)).collect();
+            for days in [random.below(5) as i64, 6] {
+                let (got, want) = (world.ingest(name, &records).await, reference.ingest(name, &records).await);
+                expect_same(format!("ingest into {name} of {records:?}"), shown(got), shown(want))?;
+                world.advance(time::Duration::days(days));
+                reference.advance(time::Duration::days(days));
+            }
+            let got = world.retriever().expire(world.context()).await;
+            let want = reference.retriever().expire(reference.context()).await;
+            expect_same("records whose time is over", shown(got), shown(want))
+        }
         6 | 7 => {
             let ids: Vec<String> = (0..random.below(6)).map(|_| random.id()).collect();
             let got = world.delete(name, Selection::Ids(ids.clone())).await;
@@ -112,7 +143,7 @@ async fn one(world: &mut World, reference: &mut World, random: &mut Random, is_l
         10 if random.one_in(3) => {
             for world in [&*world, reference] {
                 world.delete_datasource(name).await?;
-                world.datasource(name, &settings_of(name)).await?;
+                world.datasource(name, &aging(name)).await?;
             }
             Ok(())
         }

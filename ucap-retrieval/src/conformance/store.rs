@@ -11,8 +11,8 @@ use super::embedder::WordEmbedder;
 use crate::analysis::{analyze_document, analyze_query};
 use crate::bm25::Weights;
 use crate::datastore::{
-    After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, NewPassage, PageRequest, PageRow, Scored,
-    Write, Written,
+    After, Candidates, CollectionStatistics, Datastore, DatastoreBackend, Deferred, NewPassage, Origin, PageRequest,
+    PageRow, QueueBound, Scored, Write, Written,
 };
 use crate::filter::{Filter, Predicate, resolve};
 use crate::query::{SortKey, Withdrawn};
@@ -71,7 +71,61 @@ impl Store {
         if let (Some(first), Some(vector)) = (passages.first_mut(), &record.vector) {
             first.vector = Some(vector.clone());
         }
-        Ok(Write::Put { hash: *blake3::hash(line.as_bytes()).as_bytes(), record: Box::new(record), passages })
+        let origin = Origin::default();
+        Ok(Write::Put { hash: *blake3::hash(line.as_bytes()).as_bytes(), record: Box::new(record), passages, origin })
+    }
+
+    /// As [`Store::put`], from `origin`.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn put_from(&self, record: &Json, origin: Origin) -> Result<Write> {
+        let mut write = self.put(record)?;
+        if let Write::Put { origin: held, .. } = &mut write {
+            *held = origin;
+        }
+        Ok(write)
+    }
+
+    /// Lets records wait, which came at `at`.
+    ///
+    /// # Errors
+    /// What record and store say.
+    pub async fn defer(&self, records: &[Json], at: i64) -> Result<Vec<Written>> {
+        self.defer_within(records, at, QueueBound::default()).await
+    }
+
+    /// As [`Store::defer`], within a bound.
+    ///
+    /// # Errors
+    /// What record and store say.
+    pub async fn defer_within(&self, records: &[Json], at: i64, bound: QueueBound) -> Result<Vec<Written>> {
+        let deferred = |record: &Json| {
+            let line = record.to_string();
+            let hash = *blake3::hash(line.as_bytes()).as_bytes();
+            let record = read_record(self.settings.format, &self.settings.schema, line.as_bytes())?;
+            Ok(Deferred { id: record.id, hash, body: record.original, at })
+        };
+        let records = records.iter().map(deferred).collect::<Result<_>>()?;
+        self.roles.queue.defer(&self.context, &self.write, records, bound).await
+    }
+
+    /// What waits: place and id, in order.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn queued(&self) -> Result<Vec<(u64, String)>> {
+        let queued = self.roles.queue.queued(&self.context, &self.write, 0, usize::MAX, usize::MAX).await?;
+        Ok(queued.into_iter().map(|queued| (queued.place, queued.record.id)).collect())
+    }
+
+    /// Records and records that wait.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn counts(&self) -> Result<(u64, u64)> {
+        let stats = self.roles.records.stats(&self.context, &self.read).await?;
+        Ok((stats.records, stats.pending))
     }
 
     /// Writes steps.

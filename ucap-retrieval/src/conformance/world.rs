@@ -24,7 +24,7 @@ use crate::backends::memory::MemoryBackend;
 use crate::datastore::DatastoreBackend;
 use crate::hit::{DeleteReport, IngestReport, SearchAnswer};
 use crate::query::SearchRequest;
-use crate::retriever::{Retriever, RetrieverOptions, Selection};
+use crate::retriever::{Retriever, RetrieverOptions, Selection, Wait};
 use crate::settings::{NewSettings, Settings};
 
 /// The user that every world has, with all rights on the platform.
@@ -40,6 +40,7 @@ pub struct World {
     administration: Administration,
     retriever: Arc<Retriever>,
     context: RequestContext,
+    clock: Arc<ManualClock>,
 }
 
 impl std::fmt::Debug for World {
@@ -90,13 +91,19 @@ impl World {
         let journal = Arc::new(MemoryJournal::new(clock.clone(), entropy.clone()));
         let store = Arc::new(MemoryCatalogStore::default());
         let catalog = Arc::new(Catalog::open(store, journal.clone(), clock.clone(), Box::new(|_, _| Ok(()))).await?);
-        let gate =
-            Arc::new(Gate::new(catalog, Arc::new(GrantAuthorizer), journal, clock, Peppers::generate(&*entropy)));
+        let gate = Arc::new(Gate::new(
+            catalog,
+            Arc::new(GrantAuthorizer),
+            journal,
+            clock.clone(),
+            Peppers::generate(&*entropy),
+        ));
         let administration = Administration::new(gate.clone(), entropy, Box::new(|_| true));
         let context = RequestContext::new("conformance");
         administration.bootstrap(&context, None).await?;
         let backend = instance.backend();
-        let world = Self { instance, retriever: retriever(&gate, &backend), backend, gate, administration, context };
+        let retriever = retriever(&gate, &backend);
+        let world = Self { instance, retriever, backend, gate, administration, context, clock };
         world.domain(DOMAIN).await?;
         Ok(world)
     }
@@ -224,7 +231,7 @@ impl World {
             domain: domain.to_owned(),
             format: new.format,
             title: id.to_owned(),
-            retention_days: None,
+            retention_days: settings.get("retention_days").and_then(Json::as_u64).and_then(|days| days.try_into().ok()),
             settings: checked.to_json(),
         };
         let admin = self.scope(ADMIN).await?;
@@ -242,6 +249,21 @@ impl World {
         let patch = DatasourcePatch { settings: Some(settings), ..DatasourcePatch::default() };
         let changed = self.administration.change_datasource(&self.context, &admin, id, patch, None).await?;
         self.retriever.schema_changed(&self.context, &changed).await
+    }
+
+    /// Changes how long records are kept.
+    ///
+    /// # Errors
+    /// What the administration says.
+    pub async fn retain(&self, id: &str, days: Option<u32>) -> Result<()> {
+        let admin = self.scope(ADMIN).await?;
+        let patch = DatasourcePatch { retention_days: Some(days), ..DatasourcePatch::default() };
+        self.administration.change_datasource(&self.context, &admin, id, patch, None).await.map(drop)
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: time::Duration) {
+        self.clock.advance(by);
     }
 
     /// Deletes a datasource and what it has.
@@ -276,8 +298,16 @@ impl World {
     /// # Errors
     /// What the retriever says.
     pub async fn ingest(&self, datasource: &str, records: &[Json]) -> Result<IngestReport> {
+        self.ingest_waiting(datasource, records, Wait::Found).await
+    }
+
+    /// Ingests records, a line each, and waits for `wait`.
+    ///
+    /// # Errors
+    /// What the retriever says.
+    pub async fn ingest_waiting(&self, datasource: &str, records: &[Json], wait: Wait) -> Result<IngestReport> {
         let admin = self.scope(ADMIN).await?;
-        let mut ingest = self.retriever.ingest(&self.context, &admin, datasource).await?;
+        let mut ingest = self.retriever.ingest(&self.context, &admin, datasource).await?.with_wait(wait);
         for (number, record) in (1..).zip(records) {
             ingest.line(number, record.to_string().as_bytes()).await?;
         }
@@ -320,7 +350,7 @@ impl World {
         self.retriever.close().await?;
         self.backend = self.instance.reopen()?;
         self.retriever = retriever(&self.gate, &self.backend);
-        Ok(())
+        self.retriever.resume_queues().await
     }
 
     /// Closes the backend.

@@ -8,7 +8,7 @@ use ucap_core::{Action, EmbeddingLane, Error, ErrorKind, RequestContext, Result}
 
 use super::{INGESTED, Retriever};
 use crate::analysis::{analyze_document, whole_term};
-use crate::datastore::{Datastore, NewPassage, Write, Written};
+use crate::datastore::{Datastore, Deferred, NewPassage, Origin, Write, Written};
 use crate::hit::{IngestReport, RecordAnswer};
 use crate::ingest::chunking::chunk;
 use crate::ingest::formats::document::read_document;
@@ -51,17 +51,28 @@ pub struct Ingest {
     context: RequestContext,
     scope: Scope,
     target: Target,
+    wait: Wait,
     batch: Vec<Record>,
     batch_bytes: usize,
     report: IngestReport,
 }
 
+/// What an ingest waits for before it answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Every record is durable and found in every mode.
+    #[default]
+    Found,
+    /// Every record is durable; those that must be embedded are found in no mode until they are.
+    Durable,
+}
+
 /// Where records go.
 #[derive(Debug)]
-struct Target {
-    permit: Permit,
-    store: Datastore,
-    settings: Settings,
+pub(super) struct Target {
+    pub(super) permit: Permit,
+    pub(super) store: Datastore,
+    pub(super) settings: Settings,
 }
 
 impl Retriever {
@@ -76,6 +87,7 @@ impl Retriever {
             context: context.clone(),
             scope: scope.clone(),
             target,
+            wait: Wait::Found,
             batch: Vec::new(),
             batch_bytes: 0,
             report: IngestReport::default(),
@@ -117,7 +129,7 @@ impl Retriever {
         };
         let (fields, original) = (record.fields_json(), record.original.clone());
         check_vector(&record, &target.settings)?;
-        let written = self.commit(context, &target, vec![record]).await?;
+        let written = self.commit(context, &target, vec![(record, self.arriving())]).await?;
         let is_new = written.first() == Some(&Written::Created);
         let payload = serde_json::json!({"record": id, "created": is_new});
         self.record(context, scope, INGESTED, format!("datasource:{datasource}"), payload).await?;
@@ -132,8 +144,19 @@ impl Retriever {
         Ok(Target { permit, store, settings })
     }
 
+    /// The origin of what comes now and does not wait.
+    fn arriving(&self) -> Origin {
+        Origin { at: self.gate.clock().now().unix_timestamp(), queued: None }
+    }
+
     /// Writes records of different ids; what is there already is not embedded again.
-    async fn commit(&self, context: &RequestContext, target: &Target, records: Vec<Record>) -> Result<Vec<Written>> {
+    pub(super) async fn commit(
+        &self,
+        context: &RequestContext,
+        target: &Target,
+        records: Vec<(Record, Origin)>,
+    ) -> Result<Vec<Written>> {
+        let (records, origins): (Vec<Record>, Vec<Origin>) = records.into_iter().unzip();
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
         let held = target.store.records.hashes(context, &target.permit, &ids).await?;
         let hashes: Vec<[u8; 32]> = records.iter().map(content_hash).collect();
@@ -169,7 +192,8 @@ impl Retriever {
             .into_iter()
             .zip(hashes)
             .zip(passages)
-            .map(|((record, hash), passages)| Write::Put { record: Box::new(record), hash, passages })
+            .zip(origins)
+            .map(|(((record, hash), passages), origin)| Write::Put { record: Box::new(record), hash, passages, origin })
             .collect();
         target.store.records.write(context, &target.permit, writes).await
     }
@@ -202,6 +226,14 @@ impl Retriever {
 }
 
 impl Ingest {
+    /// Sets what it waits for. A datasource that embeds nothing has nothing to wait for.
+    #[must_use]
+    pub fn with_wait(mut self, wait: Wait) -> Self {
+        let is_embedded = matches!(self.target.settings.vectors, Vectors::Model(_));
+        self.wait = if is_embedded { wait } else { Wait::Found };
+        self
+    }
+
     /// Takes one line; blank ones are skipped, bad ones noted. Commits when a batch is full.
     ///
     /// # Errors
@@ -240,14 +272,17 @@ impl Ingest {
         &self.report
     }
 
-    /// Commits the rest. When it answers, all of it is durable and found.
+    /// Commits the rest. When it answers, all of it is durable and, unless it was told not to wait for that, found.
     ///
     /// # Errors
     /// As [`Ingest::line`].
     pub async fn finish(mut self) -> Result<IngestReport> {
         self.commit().await?;
         let IngestReport { accepted, unchanged, rejected_count, .. } = self.report;
-        let payload = serde_json::json!({"accepted": accepted, "unchanged": unchanged, "rejected": rejected_count});
+        let mut payload = serde_json::json!({"accepted": accepted, "unchanged": unchanged, "rejected": rejected_count});
+        if self.wait == Wait::Durable {
+            payload["wait"] = "durable".into();
+        }
         let resource = format!("datasource:{}", self.target.permit.datasource().id);
         self.retriever.record(&self.context, &self.scope, INGESTED, resource, payload).await?;
         Ok(self.report)
@@ -263,12 +298,27 @@ impl Ingest {
         self.batch_bytes = 0;
         let (records, repeated) = last_of_each(records);
         let count = records.len() as u64;
-        let written = self.retriever.commit(&self.context, &self.target, records).await?;
+        let written = match self.wait {
+            Wait::Found => {
+                let origin = self.retriever.arriving();
+                let records = records.into_iter().map(|record| (record, origin)).collect();
+                self.retriever.commit(&self.context, &self.target, records).await?
+            }
+            Wait::Durable => {
+                let at = self.retriever.arriving().at;
+                let records = records.into_iter().map(|record| deferred(record, at)).collect();
+                self.retriever.defer(&self.context, &self.target, records).await?
+            }
+        };
         let unchanged = written.iter().filter(|written| **written == Written::Unchanged).count() as u64;
         self.report.accepted += count + repeated.lines;
         self.report.unchanged += unchanged + repeated.unchanged;
         Ok(())
     }
+}
+
+fn deferred(record: Record, at: i64) -> Deferred {
+    Deferred { hash: content_hash(&record), id: record.id, body: record.original, at }
 }
 
 /// Lines of a batch whose id comes again later in it.

@@ -3,7 +3,9 @@
 mod delete;
 mod filtered;
 mod ingest;
+mod queue;
 mod ranked;
+mod retention;
 mod sources;
 
 use std::sync::Arc;
@@ -12,14 +14,16 @@ use moka::sync::Cache;
 use ucap_authz::{Gate, Permit, Scope};
 use ucap_core::catalog::Datasource;
 use ucap_core::journal::{Durability, JournalStore, NewEntry};
-use ucap_core::{Action, Embedder, Error, ErrorKind, Redacted, RequestContext, Result};
+use ucap_core::{Action, Embedder, Error, ErrorKind, Principal, Redacted, RequestContext, Result};
 
 pub use self::delete::Selection;
-pub use self::ingest::{Ingest, PutBody};
+pub use self::ingest::{Ingest, PutBody, Wait};
 
+use self::queue::Waiting;
+use self::retention::Ages;
 use self::sources::Source;
 use crate::cursor::{Cursors, refused};
-use crate::datastore::{Datastore, DatastoreBackend};
+use crate::datastore::{Datastore, DatastoreBackend, QueueBound};
 use crate::hit::{DatasourceStats, RecordAnswer, SearchAnswer};
 use crate::query::{Mode, SearchRequest};
 
@@ -31,6 +35,10 @@ pub const READ: &str = "retrieval.get";
 pub const INGESTED: &str = "retrieval.ingest";
 /// The journal's kind of a delete of records.
 pub const DELETED: &str = "retrieval.delete";
+/// The journal's kind of records that went by their age.
+pub const EXPIRED: &str = "retrieval.expire";
+/// The journal's kind of records that had waited and are found now.
+pub const EMBEDDED: &str = "retrieval.embed";
 const PAYLOAD_VERSION: u16 = 1;
 /// Times that a search begins again because a datasource was deleted under it.
 const RETRIES: usize = 3;
@@ -59,13 +67,32 @@ pub struct Retriever {
     cursors: Cursors,
     /// Vectors of recent queries, by BLAKE3 of the text: pages, modes and callers that ask the same share one.
     embedded: Cache<[u8; 32], Arc<Vec<f32>>>,
+    waiting: Waiting,
+    queue_bound: QueueBound,
+    ages: Ages,
 }
 
 impl Retriever {
     /// A retriever.
     pub fn new(options: RetrieverOptions) -> Self {
         let RetrieverOptions { gate, backend, embedder, cursor_key } = options;
-        Self { gate, backend, embedder, cursors: Cursors::new(cursor_key), embedded: Cache::new(EMBEDDED_QUERIES) }
+        Self {
+            gate,
+            backend,
+            embedder,
+            cursors: Cursors::new(cursor_key),
+            embedded: Cache::new(EMBEDDED_QUERIES),
+            waiting: Waiting::default(),
+            queue_bound: QueueBound::default(),
+            ages: Ages::default(),
+        }
+    }
+
+    /// Sets how much may wait for its embedding in one datasource.
+    #[must_use]
+    pub fn with_queue_bound(mut self, bound: QueueBound) -> Self {
+        self.queue_bound = bound;
+        self
     }
 
     /// Searches what `scope` may read.
@@ -225,10 +252,21 @@ impl Retriever {
         resource: String,
         payload: serde_json::Value,
     ) -> Result<()> {
+        self.record_as(context, scope.principal(), kind, resource, payload).await
+    }
+
+    async fn record_as(
+        &self,
+        context: &RequestContext,
+        principal: &Principal,
+        kind: &'static str,
+        resource: String,
+        payload: serde_json::Value,
+    ) -> Result<()> {
         let entry = NewEntry {
             kind: kind.into(),
             version: PAYLOAD_VERSION,
-            principal: scope.principal().to_string(),
+            principal: principal.to_string(),
             resource: Some(resource),
             decision: Some("allow".into()),
             request_id: context.request_id().to_owned(),

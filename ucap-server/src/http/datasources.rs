@@ -27,7 +27,7 @@ pub(super) struct NewDatasource {
     /// For people.
     #[serde(default)]
     title: String,
-    /// Days after which records are deleted; null for never.
+    /// Days after which records are deleted, counted from when they were last ingested; null for never.
     retention_days: Option<u32>,
     /// For format records: `{"fields":{"severity":{"type":"float"},…},"text":["title","body"]}`.
     #[schema(value_type = Option<Object>)]
@@ -154,7 +154,6 @@ async fn create(call: Incoming) -> Answer {
         let message = "`datastores` is documented but not built yet; leave it out, and everything is embedded";
         return Err(Error::new(ErrorKind::Unsupported, message).with_param("datastores").into());
     }
-    check_retention(new.retention_days)?;
     let settings = NewSettings {
         format: new.format,
         schema: new.schema,
@@ -167,17 +166,6 @@ async fn create(call: Incoming) -> Answer {
     answer(made(created.is_new()), &created.into_inner())
 }
 
-/// A promise to delete that nobody keeps would be worse than none.
-fn check_retention(days: Option<u32>) -> Result<(), Failure> {
-    match days {
-        None => Ok(()),
-        Some(_) => {
-            let message = "`retention_days` is documented but not built yet; leave it out, and delete by filter";
-            Err(Error::new(ErrorKind::Unsupported, message).with_param("retention_days").into())
-        }
-    }
-}
-
 async fn get(call: Incoming) -> Answer {
     call.query(&[])?;
     answer(StatusCode::OK, &call.session.datasource(call.path("id")).await?)
@@ -187,7 +175,6 @@ async fn change(call: Incoming) -> Answer {
     call.query(&[])?;
     let (id, version) = (call.path("id").to_owned(), call.if_match()?);
     let (patch, session) = call.json::<PatchBody>().await?;
-    check_retention(patch.retention_days.flatten())?;
     let change = DatasourceChange {
         title: patch.title,
         domain: patch.domain,

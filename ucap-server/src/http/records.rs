@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use ucap_core::{Error, ErrorKind};
-use ucap_retrieval::retriever::{PutBody, Selection};
+use ucap_retrieval::retriever::{PutBody, Selection, Wait};
 use utoipa::ToSchema;
 
 use super::answer::{Answer, Deleted, deleted, json, made, ok};
@@ -20,7 +20,11 @@ const RECORD: &str = "/v1/datasources/{id}/records/{record}";
 const MAX_DOCUMENT_BYTES: usize = 32 << 20;
 const LINES: &[&str] = &["application/x-ndjson", "application/json"];
 const BODIES: &[&str] = &["application/json", "text/markdown", "text/plain", "text/html", "application/pdf"];
-const WAIT: &[Parameter] = &[Parameter { name: "wait", r#type: "string", description: "`durable` is not built yet." }];
+const WAIT: &[Parameter] = &[Parameter {
+    name: "wait",
+    r#type: "string",
+    description: "`durable` answers when all is durable and embeds behind: until then a record is in no mode and counted as `pending`.",
+}];
 const TITLE: &[Parameter] =
     &[Parameter { name: "title", r#type: "string", description: "The title of a raw document." }];
 
@@ -60,17 +64,14 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn ingest(call: Incoming) -> Answer {
-    match call.query(&["wait"])?.get("wait") {
-        None => {}
-        Some("durable") => {
-            let message = "`wait=durable` is not built yet; leave it out, and the answer waits for everything";
-            return Err(Error::new(ErrorKind::Unsupported, message).with_param("wait").into());
-        }
+    let wait = match call.query(&["wait"])?.get("wait") {
+        None => Wait::Found,
+        Some("durable") => Wait::Durable,
         Some(_) => return Err(Failure::invalid("wait", "`wait` can only be `durable`")),
-    }
+    };
     let (framing, coding) = (framing(&call)?, coding(&call)?);
     // The right first: who may not write takes no place from those who may.
-    let mut ingest = call.session.ingest(call.path("id")).await?;
+    let mut ingest = call.session.ingest(call.path("id")).await?.with_wait(wait);
     let _place = call
         .app
         .try_ingest()

@@ -118,7 +118,7 @@ pub(super) struct StatsShape {
     /// Records, withdrawn ones too.
     records: u64,
     passages: u64,
-    /// Records whose embeddings are not there yet.
+    /// Records that were accepted with `wait=durable` and are not found before they are embedded.
     pending: u64,
     /// Bytes of the stored originals.
     bytes: u64,

@@ -2,7 +2,7 @@
 
 use ucap_core::{Error, Result};
 use ucap_retrieval::hit::IngestReport;
-use ucap_retrieval::retriever::Ingest;
+use ucap_retrieval::retriever::{Ingest, Wait};
 
 /// An ingest in progress: takes lines, commits them in batches, reports at the end.
 #[derive(Debug)]
@@ -14,6 +14,12 @@ pub struct SessionIngest {
 impl SessionIngest {
     pub(super) fn new(ingest: Ingest) -> Self {
         Self { ingest, number: 0 }
+    }
+
+    /// Sets what it waits for.
+    #[must_use]
+    pub fn with_wait(self, wait: Wait) -> Self {
+        Self { ingest: self.ingest.with_wait(wait), ..self }
     }
 
     /// Takes the next record as JSON. Lines are counted from 1.

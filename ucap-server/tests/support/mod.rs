@@ -56,10 +56,20 @@ impl Server {
     }
 
     pub async fn start_with(config: ServerConfig) -> Self {
+        Self::start_on(config, Arc::new(ScriptedProvider::new(ALL_MINILM_L6_V2, 64)), |_| {}).await
+    }
+
+    /// A server with this model, and options that `set` has changed.
+    pub async fn start_on(
+        config: ServerConfig,
+        provider: Arc<ScriptedProvider>,
+        set: impl FnOnce(&mut PlatformOptions),
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let options = PlatformOptions::new(directory.path().join("data"))
-            .with_provider(Arc::new(ScriptedProvider::new(ALL_MINILM_L6_V2, 64)))
+        let mut options = PlatformOptions::new(directory.path().join("data"))
+            .with_provider(provider)
             .with_admin_key(Some(Redacted::new(ADMIN.to_owned())));
+        set(&mut options);
         let platform = Platform::open_with(options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();

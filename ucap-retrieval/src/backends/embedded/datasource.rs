@@ -13,9 +13,9 @@ use ucap_core::{Error, ErrorKind, Result};
 use super::cpu_pool::CpuPool;
 use super::manifest::Manifest;
 use super::open_set::Use;
-use super::records::Records;
+use super::records::{Applied, Records};
 use super::state::{State, VectorSpace, blocking};
-use crate::datastore::{Candidates, PageRequest, PageRow, Write, Written};
+use crate::datastore::{Candidates, Deferred, PageRequest, PageRow, QueueBound, Write, Written};
 use crate::filter::Predicate;
 use crate::hit::DatasourceStats;
 use crate::query::Withdrawn;
@@ -29,6 +29,9 @@ const FLUSH_NOW: usize = 4 * FLUSH_AT;
 const CACHED_FILTERS: u64 = 64;
 /// A filter that leaves at most so many rows is paged through them instead of by a scan.
 const FEW_ROWS: u64 = 2048;
+
+/// This file says that records wait.
+pub(super) const QUEUE_MARKER: &str = "queue";
 
 /// A datasource whose files are open.
 #[derive(Debug)]
@@ -107,10 +110,31 @@ impl OpenDatasource {
     pub(super) async fn write(&self, writes: Vec<Write>, held: Use) -> Result<Vec<Written>> {
         let _in_order = self.writing.lock().await;
         let applied = self.records.write(writes).await?;
+        let has_unqueued = applied.has_unqueued;
+        let written = self.follow(applied, held).await?;
+        if has_unqueued && self.records.waiting().await? == 0 {
+            let marker = self.directory.join(QUEUE_MARKER);
+            blocking(move || remove_marker(&marker)).await?;
+        }
+        Ok(written)
+    }
+
+    /// Lets records wait.
+    pub(super) async fn defer(&self, records: Vec<Deferred>, bound: QueueBound, held: Use) -> Result<Vec<Written>> {
+        let _in_order = self.writing.lock().await;
+        let (home, marker) = (self.directory.clone(), self.directory.join(QUEUE_MARKER));
+        // Before the commit: whoever looks for those that wait after a crash looks for the marker.
+        blocking(move || make_marker(&home, &marker)).await?;
+        let applied = self.records.defer(records, bound).await?;
+        self.follow(applied, held).await
+    }
+
+    /// Brings the state up to what was committed.
+    async fn follow(&self, applied: Applied, held: Use) -> Result<Vec<Written>> {
         let state = Arc::clone(&self.state);
         let (written, waiting) = blocking(move || {
             let mut state = state.write();
-            if !applied.added.is_empty() || !applied.removed.is_empty() {
+            if applied.is_visible() {
                 state.apply(&applied)?;
             }
             let vectors = state.vectors.as_ref().map_or(0, super::vector::VectorIndex::tail_len);
@@ -156,12 +180,12 @@ impl OpenDatasource {
 
     /// How much there is.
     pub(super) async fn stats(&self) -> Result<DatasourceStats> {
-        let bytes = self.records.bytes().await?;
+        let (bytes, pending) = (self.records.bytes().await?, self.records.waiting().await?);
         let state = self.state.read();
         Ok(DatasourceStats {
             records: state.live_rows.len(),
             passages: state.live.len() as u64,
-            pending: 0,
+            pending,
             bytes,
             embedding_model: self.settings.model().map(str::to_owned),
         })
@@ -210,6 +234,27 @@ fn flush(state: &RwLock<State>) -> Result<()> {
         if let Some(vectors) = &mut state.write().vectors {
             vectors.install(done);
         }
+    }
+    Ok(())
+}
+
+fn make_marker(directory: &Path, marker: &Path) -> Result<()> {
+    let make = || {
+        if marker.exists() {
+            return Ok(());
+        }
+        std::fs::File::create(marker)?.sync_all()?;
+        std::fs::File::open(directory)?.sync_all()
+    };
+    make().map_err(|cause: std::io::Error| {
+        Error::new(ErrorKind::Unavailable, "a datasource's queue cannot be marked; see the log").with_source(cause)
+    })
+}
+
+/// One that stays leads to an empty queue, which does no harm.
+fn remove_marker(marker: &Path) -> Result<()> {
+    if let Err(error) = std::fs::remove_file(marker) {
+        tracing::debug!(%error, marker = %marker.display(), "the marker of a queue stays");
     }
     Ok(())
 }

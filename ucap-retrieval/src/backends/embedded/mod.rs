@@ -1,7 +1,7 @@
 //! Everything in one directory on one machine: SQLite holds the records, tantivy the words, flat files the vectors.
 //!
 //! ```text
-//! <datasource>~<generation>/  manifest.json  records.db  lexical/  vectors/
+//! <datasource>~<generation>/  manifest.json  records.db  lexical/  vectors/  queue
 //! ```
 //!
 //! A write is one SQLite transaction; words and vectors are derived from it and follow before it answers. Datasources are
@@ -27,6 +27,7 @@ use async_trait::async_trait;
 use ucap_core::catalog::Datasource;
 use ucap_core::{EmbeddingModel, Error, ErrorKind, RequestContext, Result};
 
+use self::datasource::QUEUE_MARKER;
 use self::open_set::OpenSet;
 use self::roles::Roles;
 use self::state::blocking;
@@ -121,11 +122,20 @@ impl DatastoreBackend for EmbeddedBackend {
         // Whether it opens is told here; each call of a role takes it anew.
         drop(self.set.acquire(context, datasource).await?);
         let roles = Arc::new(Roles::new(Arc::clone(&self.set), datasource));
-        Ok(Datastore { records: roles.clone(), passages: roles.clone(), originals: roles })
+        Ok(Datastore { records: roles.clone(), passages: roles.clone(), originals: roles.clone(), queue: roles })
     }
 
     async fn forget(&self, _context: &RequestContext, datasource: &Datasource) -> Result<()> {
         self.set.forget(datasource).await
+    }
+
+    async fn with_queues(&self, mut datasources: Vec<Arc<Datasource>>) -> Result<Vec<Arc<Datasource>>> {
+        let directory = self.set.directory.clone();
+        blocking(move || {
+            datasources.retain(|datasource| directory.join(name_of(datasource)).join(QUEUE_MARKER).exists());
+            Ok(datasources)
+        })
+        .await
     }
 
     async fn close(&self) -> Result<()> {

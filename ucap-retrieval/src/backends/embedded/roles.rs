@@ -13,8 +13,8 @@ use super::open_set::{OpenSet, Use};
 use crate::analysis::TermGroup;
 use crate::bm25::Weights;
 use crate::datastore::{
-    Candidates, CollectionStatistics, Found, Original, OriginalStore, PageRequest, PageRow, PassageIndex, RecordStore,
-    Scored, Write, Written, demand,
+    Candidates, CollectionStatistics, Deferred, Found, IngestQueue, Original, OriginalStore, PageRequest, PageRow,
+    PassageIndex, QueueBound, Queued, RecordStore, Scored, Write, Written, demand,
 };
 use crate::filter::{Affects, Predicate};
 use crate::hit::DatasourceStats;
@@ -43,11 +43,7 @@ impl Roles {
 impl RecordStore for Roles {
     async fn write(&self, context: &RequestContext, permit: &Permit, writes: Vec<Write>) -> Result<Vec<Written>> {
         let open = self.take(context, permit, Action::Write).await?;
-        // A caller that goes away must not stop a commit half way to the indexes.
-        match tokio::spawn(async move { open.write(writes, open.clone()).await }).await {
-            Ok(answer) => answer,
-            Err(cause) => Err(Error::internal("a write ended early; see the log").with_source(cause)),
-        }
+        to_the_end(async move { open.write(writes, open.clone()).await }).await
     }
 
     async fn hashes(&self, context: &RequestContext, permit: &Permit, ids: &[String]) -> Result<Vec<Option<[u8; 32]>>> {
@@ -87,8 +83,45 @@ impl RecordStore for Roles {
         Ok(rows.iter().map(|row| held.remove(row)).collect())
     }
 
+    async fn oldest(&self, context: &RequestContext, permit: &Permit, limit: usize) -> Result<Vec<(String, i64)>> {
+        self.take(context, permit, Action::Write).await?.records.oldest(limit).await
+    }
+
     async fn stats(&self, context: &RequestContext, permit: &Permit) -> Result<DatasourceStats> {
         self.take(context, permit, Action::Read).await?.stats().await
+    }
+}
+
+#[async_trait]
+impl IngestQueue for Roles {
+    async fn defer(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        records: Vec<Deferred>,
+        bound: QueueBound,
+    ) -> Result<Vec<Written>> {
+        let open = self.take(context, permit, Action::Write).await?;
+        to_the_end(async move { open.defer(records, bound, open.clone()).await }).await
+    }
+
+    async fn queued(
+        &self,
+        context: &RequestContext,
+        permit: &Permit,
+        after: u64,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<Queued>> {
+        self.take(context, permit, Action::Write).await?.records.queued(after, limit, bytes).await
+    }
+}
+
+/// A caller that goes away must not stop a commit half way to the indexes.
+async fn to_the_end(write: impl Future<Output = Result<Vec<Written>>> + Send + 'static) -> Result<Vec<Written>> {
+    match tokio::spawn(write).await {
+        Ok(answer) => answer,
+        Err(cause) => Err(Error::internal("a write ended early; see the log").with_source(cause)),
     }
 }
 

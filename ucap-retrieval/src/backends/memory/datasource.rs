@@ -16,8 +16,8 @@ use super::ranking::{best, by_evidence, frequency, lexical_score, vector_score};
 use crate::analysis::TermGroup;
 use crate::bm25::Weights;
 use crate::datastore::{
-    After, Candidates, CollectionStatistics, Found, NewPassage, Original, OriginalStore, PageRequest, PageRow,
-    PassageIndex, RecordStore, Scored, SortValue, Write, Written, demand,
+    After, Candidates, CollectionStatistics, Deferred, Found, IngestQueue, NewPassage, Original, OriginalStore,
+    PageRequest, PageRow, PassageIndex, QueueBound, Queued, RecordStore, Scored, SortValue, Write, Written, demand,
 };
 use crate::filter::{Affects, Predicate};
 use crate::hit::DatasourceStats;
@@ -32,6 +32,11 @@ use crate::value::Value;
 pub(super) struct Held(RwLock<State>);
 
 impl Held {
+    /// Whether records wait.
+    pub(super) fn has_queue(&self) -> bool {
+        !self.0.read().queue.is_empty()
+    }
+
     /// Forgets everything, for those who still hold a role.
     pub(super) fn clear(&self) {
         *self.0.write() = State::default();
@@ -45,12 +50,15 @@ struct State {
     next_passage: u32,
     rows: BTreeMap<u32, Row>,
     by_id: BTreeMap<String, u32>,
+    last_place: u64,
+    queue: BTreeMap<u64, Deferred>,
 }
 
 #[derive(Debug)]
 struct Row {
     record: Record,
     hash: [u8; 32],
+    at: i64,
     first_passage: u32,
     passages: Vec<NewPassage>,
 }
@@ -76,22 +84,74 @@ impl Row {
 }
 
 impl State {
-    fn put(&mut self, record: Record, hash: [u8; 32], passages: Vec<NewPassage>) -> Written {
-        let held = self.by_id.get(&record.id).copied();
-        if held.and_then(|row| self.rows.get(&row)).is_some_and(|row| row.hash == hash) {
+    fn write(&mut self, write: Write) -> Written {
+        let deleted = |is_gone| if is_gone { Written::Deleted } else { Written::Missing };
+        match write {
+            Write::Put { record, hash, passages, origin } => {
+                let waits = self.unqueue(&record.id, origin.queued);
+                if origin.queued.is_some() && !waits {
+                    return Written::Superseded;
+                }
+                self.put(*record, hash, passages, origin.at)
+            }
+            Write::Delete(id) => {
+                let waited = self.unqueue(&id, None);
+                deleted(self.delete(&id) || waited)
+            }
+            Write::Expire(id, until) => {
+                let is_old = self.by_id(&id).is_some_and(|row| row.at <= until);
+                deleted(is_old && self.delete(&id))
+            }
+        }
+    }
+
+    fn put(&mut self, record: Record, hash: [u8; 32], passages: Vec<NewPassage>, at: i64) -> Written {
+        if self.keep(&record.id, hash, at) {
             return Written::Unchanged;
         }
         let is_replaced = self.delete(&record.id);
         self.by_id.insert(record.id.clone(), self.next_row);
         let count = passages.len() as u32;
-        self.rows.insert(self.next_row, Row { record, hash, first_passage: self.next_passage, passages });
+        self.rows.insert(self.next_row, Row { record, hash, at, first_passage: self.next_passage, passages });
         self.next_row += 1;
         self.next_passage += count;
         if is_replaced { Written::Replaced } else { Written::Created }
     }
 
+    /// Whether the same content is there; then it is as young as `at`.
+    fn keep(&mut self, id: &str, hash: [u8; 32], at: i64) -> bool {
+        let row = self.by_id.get(id).and_then(|row| self.rows.get_mut(row)).filter(|row| row.hash == hash);
+        row.map(|row| row.at = row.at.max(at)).is_some()
+    }
+
     fn delete(&mut self, id: &str) -> bool {
         self.by_id.remove(id).is_some_and(|row| self.rows.remove(&row).is_some())
+    }
+
+    /// Takes a record out of the queue, from just this place if one is named; whether it was there.
+    fn unqueue(&mut self, id: &str, place: Option<u64>) -> bool {
+        let held = self.queue.iter().find(|(_, held)| held.id == id).map(|(held, _)| *held);
+        held.filter(|held| place.is_none_or(|place| place == *held)).and_then(|held| self.queue.remove(&held)).is_some()
+    }
+
+    fn defer(&mut self, record: Deferred) -> Written {
+        let waiting = self.queue.values_mut().find(|held| held.id == record.id && held.hash == record.hash);
+        if let Some(same) = waiting {
+            same.at = same.at.max(record.at);
+            return Written::Unchanged;
+        }
+        let waited = self.unqueue(&record.id, None);
+        if self.keep(&record.id, record.hash, record.at) {
+            return Written::Unchanged;
+        }
+        let is_replaced = self.delete(&record.id) || waited;
+        self.last_place += 1;
+        self.queue.insert(self.last_place, record);
+        if is_replaced { Written::Replaced } else { Written::Created }
+    }
+
+    fn waiting_bytes(&self) -> u64 {
+        self.queue.values().map(|held| held.body.get().len() as u64).sum()
     }
 
     fn by_id(&self, id: &str) -> Option<&Row> {
@@ -161,12 +221,7 @@ impl RecordStore for MemoryDatasource {
         self.demand(permit, Action::Write)?;
         let mut state = self.held.0.write();
         state.change += 1;
-        let write = |write| match write {
-            Write::Put { record, hash, passages } => state.put(*record, hash, passages),
-            Write::Delete(id) if state.delete(&id) => Written::Deleted,
-            Write::Delete(_) => Written::Missing,
-        };
-        Ok(writes.into_iter().map(write).collect())
+        Ok(writes.into_iter().map(|write| state.write(write)).collect())
     }
 
     async fn hashes(
@@ -236,13 +291,22 @@ impl RecordStore for MemoryDatasource {
         Ok(rows.iter().map(|row| state.rows.get(row).map(|row| row.record.id.clone())).collect())
     }
 
+    async fn oldest(&self, _context: &RequestContext, permit: &Permit, limit: usize) -> Result<Vec<(String, i64)>> {
+        self.demand(permit, Action::Write)?;
+        let state = self.held.0.read();
+        let mut all: Vec<(String, i64)> = state.rows.values().map(|row| (row.record.id.clone(), row.at)).collect();
+        all.sort_by(|(a, age), (b, other)| age.cmp(other).then_with(|| a.cmp(b)));
+        all.truncate(limit);
+        Ok(all)
+    }
+
     async fn stats(&self, _context: &RequestContext, permit: &Permit) -> Result<DatasourceStats> {
         self.demand(permit, Action::Read)?;
         let state = self.held.0.read();
         Ok(DatasourceStats {
             records: state.rows.len() as u64,
             passages: state.rows.values().map(|row| row.passages.len() as u64).sum(),
-            pending: 0,
+            pending: state.queue.len() as u64,
             bytes: state.rows.values().map(|row| row.record.original.get().len() as u64).sum(),
             embedding_model: self.settings.model().map(str::to_owned),
         })
@@ -334,6 +398,45 @@ impl PassageIndex for MemoryDatasource {
         let known =
             |passage: &NewPassage| Some((*blake3::hash(passage.text.as_bytes()).as_bytes(), passage.vector.clone()?));
         Ok(passages.filter_map(known).collect())
+    }
+}
+
+#[async_trait]
+impl IngestQueue for MemoryDatasource {
+    async fn defer(
+        &self,
+        _context: &RequestContext,
+        permit: &Permit,
+        records: Vec<Deferred>,
+        bound: QueueBound,
+    ) -> Result<Vec<Written>> {
+        self.demand(permit, Action::Write)?;
+        let mut state = self.held.0.write();
+        let more: u64 = records.iter().map(|record| record.body.get().len() as u64).sum();
+        bound.check(state.queue.len() as u64 + records.len() as u64, state.waiting_bytes() + more)?;
+        state.change += 1;
+        Ok(records.into_iter().map(|record| state.defer(record)).collect())
+    }
+
+    async fn queued(
+        &self,
+        _context: &RequestContext,
+        permit: &Permit,
+        after: u64,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<Queued>> {
+        self.demand(permit, Action::Write)?;
+        let state = self.held.0.read();
+        let (mut queued, mut held) = (Vec::new(), 0);
+        for (place, record) in state.queue.range(after.saturating_add(1)..).take(limit) {
+            held += record.body.get().len();
+            if held > bytes && !queued.is_empty() {
+                break;
+            }
+            queued.push(Queued { place: *place, record: record.clone() });
+        }
+        Ok(queued)
     }
 }
 

@@ -49,7 +49,7 @@ impl DatastoreBackend for MemoryBackend {
         let settings = Settings::of(datasource)?;
         let held = Arc::clone(self.held.lock().entry(key_of(datasource)).or_default());
         let roles = Arc::new(MemoryDatasource::new(datasource.clone(), settings, held));
-        Ok(Datastore { records: roles.clone(), passages: roles.clone(), originals: roles })
+        Ok(Datastore { records: roles.clone(), passages: roles.clone(), originals: roles.clone(), queue: roles })
     }
 
     async fn forget(&self, _context: &RequestContext, datasource: &Datasource) -> Result<()> {
@@ -57,6 +57,12 @@ impl DatastoreBackend for MemoryBackend {
             held.clear();
         }
         Ok(())
+    }
+
+    async fn with_queues(&self, mut datasources: Vec<Arc<Datasource>>) -> Result<Vec<Arc<Datasource>>> {
+        let held = self.held.lock();
+        datasources.retain(|datasource| held.get(&key_of(datasource)).is_some_and(|held| held.has_queue()));
+        Ok(datasources)
     }
 
     async fn close(&self) -> Result<()> {

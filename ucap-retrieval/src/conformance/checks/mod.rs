@@ -1,10 +1,12 @@
 //! The list of checks. Each is an async function over a fresh [`World`](super::World).
 
+mod ages;
 mod filters;
 mod lasting;
 mod pages;
 mod permits;
 mod ranking;
+mod waiting;
 mod writes;
 
 use super::Check;
@@ -31,6 +33,14 @@ pub fn checks() -> Vec<Check> {
         false writes::are_counted,
         false writes::of_nothing_change_nothing,
         false writes::take_every_vector_or_refuse_it_before,
+        false ages::are_told_oldest_first,
+        false ages::decide_what_expires,
+        false ages::end_with_the_retention,
+        false waiting::is_counted_and_in_no_leg,
+        false waiting::yields_to_what_is_newer,
+        false waiting::is_bounded_and_in_order,
+        false waiting::ends_with_the_embedding,
+        true waiting::outlives_the_process,
         false filters::mean_what_the_table_says,
         false filters::tell_affected_versions,
         false filters::heed_withdrawal,

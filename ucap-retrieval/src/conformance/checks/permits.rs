@@ -9,7 +9,7 @@ use ucap_core::{Action, ErrorKind};
 use crate::analysis::analyze_query;
 use crate::bm25::Weights;
 use crate::conformance::{Outcome, Store, WordEmbedder, World, expect_refusal, expect_that};
-use crate::datastore::{After, Candidates, PageRequest, Write};
+use crate::datastore::{After, Candidates, PageRequest, QueueBound, Write};
 use crate::filter::Predicate;
 use crate::query::Withdrawn;
 
@@ -51,6 +51,9 @@ async fn refuse_writing(store: &Store, permit: &Permit) -> Outcome {
     expect_refusal("write", roles.records.write(context, permit, writes).await, DENIED)?;
     expect_refusal("hashes", roles.records.hashes(context, permit, &["a".into()]).await, DENIED)?;
     expect_refusal("known_vectors", roles.passages.known_vectors(context, permit, &["a".into()]).await, DENIED)?;
+    expect_refusal("oldest", roles.records.oldest(context, permit, 1).await, DENIED)?;
+    expect_refusal("defer", roles.queue.defer(context, permit, vec![], QueueBound::default()).await, DENIED)?;
+    expect_refusal("queued", roles.queue.queued(context, permit, 0, 1, 1).await, DENIED)?;
     let held = roles.originals.get(context, &store.read, "a").await?;
     expect_that("a refused write leaves the record", held.is_some())
 }

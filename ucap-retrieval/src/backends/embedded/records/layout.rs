@@ -13,9 +13,9 @@ use super::sql::{SqlValue, failed, insert};
 use crate::schema::{Field, FieldType, Schema};
 
 /// Raised when a table changes; another one refuses to open.
-pub(super) const LAYOUT_REVISION: i64 = 1;
+pub(super) const LAYOUT_REVISION: i64 = 2;
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 15] = [
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS field (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     "CREATE TABLE IF NOT EXISTS record (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, withdrawn INTEGER NOT NULL, first_passage INTEGER NOT NULL, passages INTEGER NOT NULL, bytes INTEGER NOT NULL, hash BLOB NOT NULL)",
@@ -25,6 +25,10 @@ const TABLES: [&str; 11] = [
     "CREATE TABLE IF NOT EXISTS element (field INTEGER NOT NULL, value TEXT NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (field, value, row)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS affected (package TEXT NOT NULL, ecosystem TEXT NOT NULL, suffix TEXT NOT NULL, low BLOB NOT NULL, high BLOB, row INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS affected_literal (package TEXT NOT NULL, ecosystem TEXT NOT NULL, suffix TEXT NOT NULL, version TEXT NOT NULL, row INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS arrival (row INTEGER PRIMARY KEY, at INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS queue (place INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, hash BLOB NOT NULL, at INTEGER NOT NULL, bytes INTEGER NOT NULL, body TEXT NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS arrival_at ON arrival (at, row)",
+    "CREATE INDEX IF NOT EXISTS queue_bytes ON queue (bytes)",
     "CREATE INDEX IF NOT EXISTS affected_package ON affected (package, ecosystem, low, high, row)",
     "CREATE INDEX IF NOT EXISTS affected_literal_package ON affected_literal (package, ecosystem, version, row)",
 ];
@@ -37,8 +41,8 @@ const ROW_INDEXES: [&str; 3] = [
 ];
 
 /// Tables whose rows belong to one record, by their column `row`.
-pub(super) const OF_A_RECORD: [&str; 7] =
-    ["record", "content", "folded", "passage", "element", "affected", "affected_literal"];
+pub(super) const OF_A_RECORD: [&str; 8] =
+    ["record", "content", "folded", "passage", "element", "affected", "affected_literal", "arrival"];
 
 /// Where the fields of a datasource are.
 #[derive(Debug, Clone)]

@@ -192,6 +192,14 @@ impl Records {
         row.map(read).transpose()
     }
 
+    /// The records that were ingested longest ago: id and Unix seconds.
+    pub(in super::super) async fn oldest(&self, limit: usize) -> Result<Vec<(String, i64)>> {
+        let text = "SELECT r.id, a.at FROM arrival a JOIN record r ON r.row = a.row ORDER BY a.at, r.id LIMIT ?1";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = sqlx::query(text).bind(limit).fetch_all(&self.readers).await.map_err(failed)?;
+        rows.iter().map(|row| Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?))).collect()
+    }
+
     /// Bytes of the stored originals.
     pub(in super::super) async fn bytes(&self) -> Result<u64> {
         let bytes: Option<i64> =

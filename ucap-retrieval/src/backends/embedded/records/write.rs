@@ -1,12 +1,13 @@
 //! One write: one transaction, synced before it answers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
 use ucap_core::{Error, Result};
 
 use super::layout::{Layout, OF_A_RECORD};
 use super::predicate::element_text;
+use super::queue::{places_of, unqueue};
 use super::sql::{SqlValue, Statement, failed, insert};
 use super::{Counters, Records, broken, checked, counters};
 use crate::datastore::{NewPassage, Write, Written};
@@ -26,7 +27,20 @@ pub(in super::super) struct Applied {
     pub(in super::super) added: Vec<NewRow>,
     /// The state after it.
     pub(in super::super) counters: Counters,
+    /// Whether a record has left the queue.
+    pub(in super::super) has_unqueued: bool,
 }
+
+/// What is there of an id.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) row: u32,
+    pub(super) hash: [u8; 32],
+    pub(super) at: i64,
+}
+
+/// Records that were ingested again as they are: their rows, by the time.
+pub(super) type Touched = BTreeMap<i64, Vec<u32>>;
 
 /// A row that a write added.
 #[derive(Debug)]
@@ -47,6 +61,19 @@ struct Inserts {
     element: Vec<Vec<SqlValue>>,
     affected: Vec<Vec<SqlValue>>,
     affected_literal: Vec<Vec<SqlValue>>,
+    arrival: Vec<Vec<SqlValue>>,
+}
+
+impl Applied {
+    /// Nothing, at this state.
+    pub(super) fn new(counters: Counters) -> Self {
+        Self { written: Vec::new(), removed: Vec::new(), added: Vec::new(), counters, has_unqueued: false }
+    }
+
+    /// Whether any search may answer otherwise than before.
+    pub(in super::super) fn is_visible(&self) -> bool {
+        !self.added.is_empty() || !self.removed.is_empty()
+    }
 }
 
 impl Records {
@@ -56,37 +83,52 @@ impl Records {
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         let ids: Vec<String> = writes.iter().map(|write| write.id().to_owned()).collect();
         let held = held_rows(&mut transaction, &ids).await?;
+        let waiting = places_of(&mut transaction, &ids).await?;
         let mut at = counters(&mut transaction).await?;
-        let mut applied = Applied { written: Vec::new(), removed: Vec::new(), added: Vec::new(), counters: at };
-        let mut inserts = Inserts::default();
+        let mut applied = Applied::new(at);
+        let (mut inserts, mut touched, mut unqueued) = (Inserts::default(), Touched::new(), Vec::new());
         for write in writes {
-            let before = held.get(write.id());
-            let written = match (write, before) {
-                (Write::Put { hash, .. }, Some((_, held))) if *held == hash => Written::Unchanged,
-                (Write::Put { record, hash, passages }, before) => {
+            let (before, place) = (held.get(write.id()), waiting.get(write.id()).copied());
+            let written = match write {
+                Write::Put { origin, .. } if origin.queued.is_some() && origin.queued != place => Written::Superseded,
+                Write::Put { hash, origin, .. } if before.is_some_and(|held| held.hash == hash) => {
+                    touch(&mut touched, before, origin.at);
+                    Written::Unchanged
+                }
+                Write::Put { record, hash, passages, origin } => {
                     let row = next(&mut at.next_row, 1)?;
                     let first_passage = next(&mut at.next_passage, passages.len())?;
                     let withdrawn = record.withdrawn;
                     inserts.add(&self.layout, &record, hash, row, first_passage, &passages);
+                    inserts.arrival.push(vec![row.into(), SqlValue::Integer(origin.at)]);
                     applied.added.push(NewRow { row, first_passage, withdrawn, passages });
                     if before.is_some() { Written::Replaced } else { Written::Created }
                 }
-                (Write::Delete(_), Some(_)) => Written::Deleted,
-                (Write::Delete(_), None) => Written::Missing,
+                Write::Expire(_, until) if before.is_none_or(|held| held.at > until) => Written::Missing,
+                Write::Delete(_) if before.is_none() && place.is_none() => Written::Missing,
+                Write::Delete(_) | Write::Expire(..) => Written::Deleted,
             };
-            if let (Written::Replaced | Written::Deleted, Some((row, _))) = (written, before) {
-                applied.removed.push(*row);
+            if let (Written::Replaced | Written::Deleted, Some(held)) = (written, before) {
+                applied.removed.push(held.row);
+            }
+            if !matches!(written, Written::Superseded | Written::Missing) {
+                unqueued.extend(place);
             }
             applied.written.push(written);
         }
-        if applied.added.is_empty() && applied.removed.is_empty() {
+        applied.has_unqueued = !unqueued.is_empty();
+        if !applied.is_visible() && touched.is_empty() && !applied.has_unqueued {
             return Ok(applied);
         }
-        at.change += 1;
-        applied.counters = at;
-        delete_rows(&mut transaction, &applied.removed).await?;
-        inserts.run(&mut transaction, &self.layout).await?;
-        save(&mut transaction, at).await?;
+        unqueue(&mut transaction, &unqueued).await?;
+        move_arrivals(&mut transaction, touched).await?;
+        if applied.is_visible() {
+            at.change += 1;
+            applied.counters = at;
+            delete_rows(&mut transaction, &applied.removed).await?;
+            inserts.run(&mut transaction, &self.layout).await?;
+            save(&mut transaction, at).await?;
+        }
         transaction.commit().await.map_err(failed)?;
         Ok(applied)
     }
@@ -95,17 +137,7 @@ impl Records {
     pub(in super::super) async fn hashes(&self, ids: &[String]) -> Result<HashMap<String, [u8; 32]>> {
         let mut reader = self.readers.acquire().await.map_err(failed)?;
         let held = held_rows(&mut reader, ids).await?;
-        Ok(held.into_iter().map(|(id, (_, hash))| (id, hash)).collect())
-    }
-}
-
-impl Write {
-    /// The id it is about.
-    pub(in super::super) fn id(&self) -> &str {
-        match self {
-            Self::Put { record, .. } => &record.id,
-            Self::Delete(id) => id,
-        }
+        Ok(held.into_iter().map(|(id, held)| (id, held.hash)).collect())
     }
 }
 
@@ -117,20 +149,38 @@ fn next(counter: &mut u32, count: usize) -> Result<u32> {
     Ok(first)
 }
 
-async fn held_rows(connection: &mut SqliteConnection, ids: &[String]) -> Result<HashMap<String, (u32, [u8; 32])>> {
+/// What the records hold of these ids.
+pub(super) async fn held_rows(connection: &mut SqliteConnection, ids: &[String]) -> Result<HashMap<String, Held>> {
     let ids = serde_json::Value::from(ids.to_vec()).to_string();
-    let text = "SELECT id, row, hash FROM record WHERE id IN (SELECT value FROM json_each(?1))";
+    let text = "SELECT r.id, r.row, r.hash, a.at FROM record r JOIN arrival a ON a.row = r.row WHERE r.id IN (SELECT value FROM json_each(?1))";
     let rows = sqlx::query(text).bind(ids).fetch_all(connection).await.map_err(failed)?;
     rows.iter()
         .map(|row| {
             let (id, number): (String, i64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
             let hash: Vec<u8> = row.try_get(2).map_err(failed)?;
-            Ok((id, (checked(number.unsigned_abs())?, hash.try_into().map_err(|_| broken())?)))
+            let hash = hash.try_into().map_err(|_| broken())?;
+            Ok((id, Held { row: checked(number.unsigned_abs())?, hash, at: row.try_get(3).map_err(failed)? }))
         })
         .collect()
 }
 
-async fn delete_rows(connection: &mut SqliteConnection, rows: &[u32]) -> Result<()> {
+/// Notes that what is there came again at `at`.
+pub(super) fn touch(touched: &mut Touched, held: Option<&Held>, at: i64) {
+    if let Some(held) = held.filter(|held| held.at < at) {
+        touched.entry(at).or_default().push(held.row);
+    }
+}
+
+pub(super) async fn move_arrivals(connection: &mut SqliteConnection, touched: Touched) -> Result<()> {
+    for (at, rows) in touched {
+        let rows = serde_json::Value::from(rows).to_string();
+        let text = "UPDATE arrival SET at = ?1 WHERE row IN (SELECT value FROM json_each(?2))";
+        sqlx::query(text).bind(at).bind(rows).execute(&mut *connection).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn delete_rows(connection: &mut SqliteConnection, rows: &[u32]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -145,7 +195,7 @@ async fn delete_rows(connection: &mut SqliteConnection, rows: &[u32]) -> Result<
     Ok(())
 }
 
-async fn save(connection: &mut SqliteConnection, counters: Counters) -> Result<()> {
+pub(super) async fn save(connection: &mut SqliteConnection, counters: Counters) -> Result<()> {
     let mut statement = Statement::new("UPDATE meta SET value = CASE key WHEN 'change' THEN ");
     statement.bind(SqlValue::Integer(i64::try_from(counters.change).unwrap_or(i64::MAX)));
     statement.push(" WHEN 'next_row' THEN ").bind(counters.next_row);
@@ -229,7 +279,8 @@ impl Inserts {
         insert(connection, "passage", 5, self.passage).await?;
         insert(connection, "element", 3, self.element).await?;
         insert(connection, "affected", 6, self.affected).await?;
-        insert(connection, "affected_literal", 5, self.affected_literal).await
+        insert(connection, "affected_literal", 5, self.affected_literal).await?;
+        insert(connection, "arrival", 2, self.arrival).await
     }
 }
 
