@@ -50,6 +50,7 @@ pub mod settings;
 pub mod severity;
 mod sort_order;
 pub mod timestamp;
+mod unit_vector;
 pub mod value;
 pub mod version;
 

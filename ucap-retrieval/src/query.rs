@@ -223,6 +223,9 @@ impl SearchRequest {
         if !self.vector.iter().flatten().all(|x| x.abs() <= MAX_COMPONENT) {
             return Err(Error::invalid("vector", "vector holds a number that is not between -10^9 and 10^9"));
         }
+        if self.vector.as_ref().is_some_and(|vector| !vector.is_empty() && vector.iter().all(|x| *x == 0.0)) {
+            return Err(Error::invalid("vector", "vector is all zeros: it has no direction to compare by"));
+        }
         if self.mode == Mode::Lexical && self.vector.is_some() {
             return Err(Error::invalid("vector", "mode lexical takes no vector; leave it out or choose another mode"));
         }

@@ -366,6 +366,7 @@ async fn external_vectors_are_given_or_refused() {
     for (request, param) in [
         (request!(near.clone(), vector: Some(vec![1.0])), "vector"),
         (request!(near.clone(), vector: Some(vec![1e30, 0.0, 0.0])), "vector"),
+        (request!(near.clone(), vector: Some(vec![0.0, -0.0, 0.0])), "vector"),
         (request!(near.clone(), vector: Some(vec![f32::NAN, 0.0, 0.0])), "vector"),
         (SearchRequest::new("kernel").with_mode(Mode::Vector).with_datasources(["e"]), "mode"),
         (near.clone().with_datasources(["n"]), "mode"),
@@ -373,6 +374,33 @@ async fn external_vectors_are_given_or_refused() {
         let error = world.search("admin", &request).await.unwrap_err();
         assert_eq!((error.kind(), error.param()), (ErrorKind::InvalidInput, Some(param)), "{request:?}");
     }
+}
+
+#[tokio::test]
+async fn external_vectors_are_compared_by_their_direction() {
+    let world = world().await;
+    let external = json!({"format": "records", "embedding_model": "external/x", "dimensions": 2, "schema": {"fields": {}, "text": []}});
+    world.datasource("e", &external).await.unwrap();
+    let records = [
+        json!({"id": "long, another way", "_vector": [900, 900]}),
+        json!({"id": "short, the same way", "_vector": [0.003, 0.004]}),
+        json!({"id": "none", "_vector": [0, 0.0]}),
+    ];
+    let report = world.ingest("e", &records).await.unwrap();
+    assert_eq!((report.accepted, report.rejected_count), (2, 1));
+    assert!(report.rejected[0].error.contains("zeros"), "{report:?}");
+    for length in [1.0, 0.2, 5000.0] {
+        let near =
+            request!(SearchRequest::default(), mode: Mode::Vector, vector: Some(vec![0.6 * length, 0.8 * length]));
+        let answer = search(&world, "admin", &near).await;
+        assert_eq!(ids(&answer), ["short, the same way", "long, another way"]);
+        let cosines: Vec<f64> =
+            answer["hits"].as_array().unwrap().iter().map(|hit| hit["score"].as_f64().unwrap()).collect();
+        assert!((cosines[0] - 1.0).abs() < 1e-6 && (cosines[1] - 0.989_949_5).abs() < 1e-6, "{cosines:?}");
+    }
+    let admin = world.admin().await.unwrap();
+    let held = world.retriever().get(world.context(), &admin, "e", "short, the same way").await.unwrap();
+    assert!(held.original.get().contains("[0.003,0.004]"), "the original is as it came");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::ingest::formats::document::read_document;
 use crate::record::{Record, check_id, read_record};
 use crate::schema::Format;
 use crate::settings::{Settings, Vectors};
+use crate::unit_vector::unit_vector;
 use crate::value::Value;
 
 /// Lines of one batch.
@@ -407,7 +408,8 @@ fn passages_of(record: &Record, settings: &Settings) -> Vec<NewPassage> {
         if passages.is_empty() {
             passages.push(NewPassage::default());
         }
-        passages[0].vector = Some(vector.clone());
+        // Its direction; the original keeps it as it came.
+        passages[0].vector = unit_vector(vector);
     }
     passages
 }
@@ -425,6 +427,9 @@ fn check_vector(record: &Record, settings: &Settings) -> Result<()> {
             "_vector",
             format!("`_vector` has {} numbers, the datasource wants {dimensions}", vector.len()),
         )),
+        (Vectors::External(..), Some(vector)) if vector.iter().all(|x| *x == 0.0) => {
+            Err(Error::invalid("_vector", "`_vector` is all zeros: it has no direction by which it could be found"))
+        }
         (Vectors::External(_, dimensions), None) => Err(Error::invalid(
             "_vector",
             format!("the datasource wants a `_vector` of {dimensions} numbers with each record"),

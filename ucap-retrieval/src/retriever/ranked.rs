@@ -18,6 +18,7 @@ use crate::fusion::{DEPTH, LegHits, LegKind, Place, Ranked, alone, reciprocal_ra
 use crate::hit::{Hit, SearchAnswer, Timings, Why};
 use crate::query::{Mode, SearchRequest};
 use crate::settings::{Settings, Vectors};
+use crate::unit_vector::unit_vector;
 
 /// The query's vector for the datasources of one model.
 struct QueryVector {
@@ -108,7 +109,8 @@ impl Retriever {
         let mut vectors = Vec::with_capacity(by_model.len());
         for (_, sources) in by_model {
             let vector = match (&request.vector, request.text()) {
-                (Some(vector), _) => vector.clone(),
+                // The request's check has refused one without a direction.
+                (Some(vector), _) => unit_vector(vector).unwrap_or_default(),
                 (None, text) => self.embed_query(context, text.unwrap_or_default()).await?,
             };
             vectors.push(QueryVector { vector, sources });
