@@ -25,8 +25,6 @@ use crate::schema::Schema;
 
 pub(super) use self::write::Applied;
 
-/// The layout that did not say when records were ingested; it is brought up to date.
-const WITHOUT_ARRIVALS: i64 = 1;
 /// Readers of one datasource; each is a thread while it is open.
 const READERS: u32 = 4;
 /// A reader that nobody needs for so long is closed.
@@ -100,7 +98,6 @@ async fn check_revision(writer: &mut SqliteConnection) -> Result<()> {
         .map_err(failed)?;
     match held {
         Some(LAYOUT_REVISION) => Ok(()),
-        Some(WITHOUT_ARRIVALS) => add_arrivals(writer).await,
         Some(other) => Err(Error::internal(format!(
             "a datasource's database has layout {other}, this program writes layout {LAYOUT_REVISION}; use the program that wrote it"
         ))),
@@ -109,16 +106,6 @@ async fn check_revision(writer: &mut SqliteConnection) -> Result<()> {
             sqlx::query(text).bind(LAYOUT_REVISION).execute(writer).await.map(drop).map_err(failed)
         }
     }
-}
-
-/// Of the layout before: nobody knows when its records came, so their age counts from now.
-async fn add_arrivals(writer: &mut SqliteConnection) -> Result<()> {
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let all = "INSERT INTO arrival SELECT row, unixepoch() FROM record WHERE true ON CONFLICT DO NOTHING";
-    sqlx::query(all).execute(&mut *transaction).await.map_err(failed)?;
-    let revision = "UPDATE meta SET value = ?1 WHERE key = 'layout'";
-    sqlx::query(revision).bind(LAYOUT_REVISION).execute(&mut *transaction).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)
 }
 
 /// Numbers joined by commas, as `group_concat` folds them: one value instead of a row each.
