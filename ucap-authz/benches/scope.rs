@@ -3,10 +3,12 @@
 //!
 //!     cargo bench --workspace --bench scope
 
+#[path = "../../benches/limits/run.rs"]
+mod run;
+
 use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use criterion::Criterion;
 use time::OffsetDateTime;
@@ -26,14 +28,9 @@ const DOMAINS: u32 = 100;
 const GROUPS: u32 = 100;
 
 fn main() {
-    let quick = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(600));
-    let mut criterion = quick.configure_from_args();
+    let mut criterion = run::criterion();
     let runtime = Runtime::new().expect("a runtime starts");
-    // A test run shows that everything works, on less.
-    let datasources = if std::env::args().any(|argument| argument == "--bench") { DATASOURCES } else { 500 };
+    let datasources = if run::is_measuring() { DATASOURCES } else { 500 };
     let world = runtime.block_on(World::new(datasources));
     compiling(&mut criterion, &runtime, &world);
     asking(&mut criterion, &runtime, &world);

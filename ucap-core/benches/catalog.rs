@@ -5,11 +5,12 @@
 
 #[path = "../../benches/limits/disk.rs"]
 mod disk;
+#[path = "../../benches/limits/run.rs"]
+mod run;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use criterion::Criterion;
 use time::OffsetDateTime;
@@ -25,14 +26,9 @@ const GRANTS: u32 = 10_000;
 const OF_ONE_USER: u32 = 20;
 
 fn main() {
-    let quick = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(600));
-    let mut criterion = quick.configure_from_args();
+    let mut criterion = run::criterion();
     let runtime = Runtime::new().expect("a runtime starts");
-    // A test run shows that everything works, on less.
-    let size = if std::env::args().any(|argument| argument == "--bench") { GRANTS } else { 200 };
+    let size = if run::is_measuring() { GRANTS } else { 200 };
     let puts: Vec<Change> = (0..size).map(datasource).chain((0..size).map(grant)).collect();
     changes(&mut criterion, &runtime, &puts);
     look_ups(&mut criterion, size, &puts);

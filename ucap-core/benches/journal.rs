@@ -6,11 +6,12 @@
 mod disk;
 #[path = "../../benches/limits/memory.rs"]
 mod memory;
+#[path = "../../benches/limits/run.rs"]
+mod run;
 
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use serde_json::json;
@@ -25,20 +26,11 @@ use ucap_core::{SystemClock, SystemEntropy};
 const TOGETHER: usize = 32;
 
 fn main() {
-    let quick = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(600));
-    let mut criterion = quick.configure_from_args();
+    let mut criterion = run::criterion();
     let runtime = Runtime::new().expect("a runtime starts");
     appends(&mut criterion, &runtime);
     reads(&mut criterion, &runtime);
     criterion.final_summary();
-}
-
-/// Whether figures are wanted; a test run only shows that everything works, on less.
-fn is_measuring() -> bool {
-    std::env::args().any(|argument| argument == "--bench")
 }
 
 fn open(folder: &Path) -> FileJournal {
@@ -94,7 +86,7 @@ fn appends(criterion: &mut Criterion, runtime: &Runtime) {
 }
 
 fn reads(criterion: &mut Criterion, runtime: &Runtime) {
-    let entries = if is_measuring() { 20_000 } else { 200 };
+    let entries = if run::is_measuring() { 20_000 } else { 200 };
     let folder = disk::folder();
     let journal = open(folder.path());
     for _ in 0..entries / 100 {

@@ -7,11 +7,12 @@
 mod disk;
 #[path = "../../benches/limits/memory.rs"]
 mod memory;
+#[path = "../../benches/limits/run.rs"]
+mod run;
 
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use serde_json::{Value as Json, json};
@@ -38,15 +39,9 @@ const QUERY: &str = "word3 word70 word900";
 const VOCABULARY: usize = 4000;
 
 fn main() {
-    let quick = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_millis(500));
-    let mut criterion = quick.configure_from_args();
+    let mut criterion = run::criterion();
     let runtime = Runtime::new().expect("a runtime starts");
-    // A test run shows that everything works, on less.
-    let is_measuring = std::env::args().any(|argument| argument == "--bench");
-    let (passages, batch) = if is_measuring { (PASSAGES, 500) } else { (100, 10) };
+    let (passages, batch) = if run::is_measuring() { (PASSAGES, 500) } else { (100, 10) };
     let folder = disk::folder();
     let embedded = runtime.block_on(filled(OnDisk::open(folder.path()), passages));
     let memory = runtime.block_on(filled(Memory.fresh().expect("a backend"), passages));

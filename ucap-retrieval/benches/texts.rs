@@ -2,9 +2,11 @@
 //!
 //!     cargo bench --workspace --bench texts
 
+#[path = "../../benches/limits/run.rs"]
+mod run;
+
 use std::fs;
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use serde_json::Value as Json;
@@ -23,11 +25,7 @@ const FILTERS: [(&str, &str); 3] = [
 ];
 
 fn main() {
-    let quick = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_millis(400));
-    let mut criterion = quick.configure_from_args();
+    let mut criterion = run::criterion();
     versions(&mut criterion);
     filters(&mut criterion);
     texts(&mut criterion);
