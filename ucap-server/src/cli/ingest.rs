@@ -76,13 +76,7 @@ async fn send_records(
     bar: &ProgressBar,
     sum: &mut Sum,
 ) -> Outcome<()> {
-    let bytes = match open(source, bar).await {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            sum.fail(source, unreadable(&error));
-            return Ok(());
-        }
-    };
+    let Some(bytes) = open(source, bar, sum).await else { return Ok(()) };
     let content_type = if source.kind == Kind::Lines { "application/x-ndjson" } else { "application/json" };
     let ask = Ask::new(Method::POST, collection).stream(content_type, source.coding, bytes);
     let reply = connection.try_send(ask).await.map_err(|complaint| complaint.at(source.shown()))?;
@@ -188,13 +182,7 @@ async fn put_document(
     bar: &ProgressBar,
     sum: &mut Sum,
 ) -> Outcome<()> {
-    let bytes = match open(source, bar).await {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            sum.fail(source, unreadable(&error));
-            return Ok(());
-        }
-    };
+    let Some(bytes) = open(source, bar, sum).await else { return Ok(()) };
     let path = format!("{collection}/{}", segment(&source.id));
     let reply = connection.try_send(Ask::new(Method::PUT, path).stream(content_type, None, bytes)).await?;
     if reply.status.is_success() {
@@ -208,14 +196,17 @@ async fn put_document(
     Ok(())
 }
 
-async fn open(source: &Source, bar: &ProgressBar) -> io::Result<BoxStream<'static, io::Result<Bytes>>> {
+/// The bytes of a source; none where it cannot be opened, which is noted.
+async fn open(source: &Source, bar: &ProgressBar, sum: &mut Sum) -> Option<BoxStream<'static, io::Result<Bytes>>> {
     let bytes = if source.is_stdin() {
         ReaderStream::with_capacity(tokio::io::stdin(), CHUNK_BYTES).boxed()
     } else {
-        ReaderStream::with_capacity(tokio::fs::File::open(&source.path).await?, CHUNK_BYTES).boxed()
+        let file = tokio::fs::File::open(&source.path).await;
+        let file = file.map_err(|error| sum.fail(source, unreadable(&error))).ok()?;
+        ReaderStream::with_capacity(file, CHUNK_BYTES).boxed()
     };
     let bar = bar.clone();
-    Ok(bytes.inspect(move |part| bar.inc(part.as_ref().map_or(0, |part| part.len() as u64))).boxed())
+    Some(bytes.inspect(move |part| bar.inc(part.as_ref().map_or(0, |part| part.len() as u64))).boxed())
 }
 
 /// Documents as records, a line each; read only when their turn comes. The line of one that cannot be read is empty: such
