@@ -28,23 +28,23 @@ impl Records {
         bound.check(count + records.len() as u64, bytes + more)?;
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
         let held = held_rows(&mut transaction, &ids).await?;
-        let waiting = hashes_of(&mut transaction, &ids).await?;
-        let places = places_of(&mut transaction, &ids).await?;
+        let waiting = waiting(&mut transaction, &ids).await?;
         let mut applied = Applied::new(counters(&mut transaction).await?);
         let (mut rows, mut touched, mut unqueued, mut refreshed) = (Vec::new(), Touched::new(), Vec::new(), Vec::new());
         for record in records {
-            let (before, place) = (held.get(&record.id), places.get(&record.id));
-            let written = if waiting.get(&record.id) == Some(&record.hash) {
-                refreshed.extend(place.map(|place| (*place, record.at)));
+            let (before, waiting) = (held.get(&record.id), waiting.get(&record.id));
+            let same = waiting.filter(|waiting| waiting.hash == record.hash);
+            let written = if let Some(same) = same {
+                refreshed.push((same.place, record.at));
                 Written::Unchanged
             } else if before.is_some_and(|held| held.hash == record.hash) {
                 touch(&mut touched, before, record.at);
                 Written::Unchanged
             } else {
                 applied.removed.extend(before.map(|held| held.row));
-                unqueued.extend(place.copied());
+                unqueued.extend(waiting.map(|waiting| waiting.place));
                 rows.push(row_of(record));
-                if before.is_some() || place.is_some() { Written::Replaced } else { Written::Created }
+                if before.is_some() || waiting.is_some() { Written::Replaced } else { Written::Created }
             };
             applied.written.push(written);
         }
@@ -104,27 +104,23 @@ async fn size(connection: &mut SqliteConnection) -> Result<(u64, u64)> {
     Ok((count.unsigned_abs(), bytes.unsigned_abs()))
 }
 
-/// The places of those of `ids` that wait.
-pub(super) async fn places_of(connection: &mut SqliteConnection, ids: &[String]) -> Result<HashMap<String, u64>> {
+/// What waits of an id.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) place: u64,
+    pub(super) hash: [u8; 32],
+}
+
+/// Those of `ids` that wait.
+pub(super) async fn waiting(connection: &mut SqliteConnection, ids: &[String]) -> Result<HashMap<String, Place>> {
     let ids = serde_json::Value::from(ids.to_vec()).to_string();
-    let text = "SELECT id, place FROM queue WHERE id IN (SELECT value FROM json_each(?1))";
+    let text = "SELECT id, place, hash FROM queue WHERE id IN (SELECT value FROM json_each(?1))";
     let rows = sqlx::query(text).bind(ids).fetch_all(connection).await.map_err(failed)?;
     rows.iter()
         .map(|row| {
             let (id, place): (String, i64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-            Ok((id, place.unsigned_abs()))
-        })
-        .collect()
-}
-
-async fn hashes_of(connection: &mut SqliteConnection, ids: &[String]) -> Result<HashMap<String, [u8; 32]>> {
-    let ids = serde_json::Value::from(ids.to_vec()).to_string();
-    let text = "SELECT id, hash FROM queue WHERE id IN (SELECT value FROM json_each(?1))";
-    let rows = sqlx::query(text).bind(ids).fetch_all(connection).await.map_err(failed)?;
-    rows.iter()
-        .map(|row| {
-            let (id, hash): (String, Vec<u8>) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-            Ok((id, hash.try_into().map_err(|_| broken())?))
+            let hash: Vec<u8> = row.try_get(2).map_err(failed)?;
+            Ok((id, Place { place: place.unsigned_abs(), hash: hash.try_into().map_err(|_| broken())? }))
         })
         .collect()
 }

@@ -7,7 +7,7 @@ use ucap_core::{Error, Result};
 
 use super::layout::{Layout, OF_A_RECORD};
 use super::predicate::element_text;
-use super::queue::{places_of, unqueue};
+use super::queue::{unqueue, waiting};
 use super::sql::{SqlValue, Statement, failed, insert};
 use super::{Counters, Records, broken, checked, counters};
 use crate::content::Demand;
@@ -99,12 +99,12 @@ impl Records {
         for demand in demands {
             demand.check(held.get(&demand.id).map(|held| &held.hash))?;
         }
-        let waiting = places_of(&mut transaction, &ids).await?;
+        let waiting = waiting(&mut transaction, &ids).await?;
         let mut at = counters(&mut transaction).await?;
         let mut applied = Applied::new(at);
         let (mut inserts, mut touched, mut unqueued) = (Inserts::default(), Touched::new(), Vec::new());
         for write in writes {
-            let (before, place) = (held.get(write.id()), waiting.get(write.id()).copied());
+            let (before, place) = (held.get(write.id()), waiting.get(write.id()).map(|waiting| waiting.place));
             let written = match write {
                 Write::Put { origin, .. } if origin.queued.is_some() && origin.queued != place => Written::Superseded,
                 Write::Put { hash, origin, .. } if before.is_some_and(|held| held.hash == hash) => {
