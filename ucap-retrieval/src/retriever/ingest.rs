@@ -77,6 +77,27 @@ pub(super) struct Target {
     pub(super) settings: Settings,
 }
 
+/// A record on its way in.
+#[derive(Debug, Clone)]
+struct Incoming {
+    record: Record,
+    hash: ContentHash,
+    origin: Origin,
+    /// The content of its id when it was looked at.
+    held: Option<ContentHash>,
+}
+
+impl Incoming {
+    fn is_unchanged(&self) -> bool {
+        self.held == Some(self.hash)
+    }
+
+    /// That its content is still there.
+    fn demand(&self) -> Demand {
+        Demand { id: self.record.id.clone(), condition: Condition::OneOf(vec![self.hash]) }
+    }
+}
+
 impl Retriever {
     /// Begins an ingest.
     ///
@@ -163,53 +184,50 @@ impl Retriever {
         records: Vec<(Record, Origin)>,
         demands: Vec<Demand>,
     ) -> Result<Vec<Written>> {
-        let spared = self.try_commit(context, target, records.clone(), demands.clone(), true).await;
-        match spared {
-            // Somebody wrote in between: what was spared may be needed now.
-            Err(error) if error.kind() == ErrorKind::PreconditionFailed => {
-                self.try_commit(context, target, records, demands, false).await
-            }
-            answer => answer,
-        }
-    }
-
-    /// With `is_spared` nothing is derived from records that seem to be there already; they are written only if they still are.
-    async fn try_commit(
-        &self,
-        context: &RequestContext,
-        target: &Target,
-        records: Vec<(Record, Origin)>,
-        mut demands: Vec<Demand>,
-        is_spared: bool,
-    ) -> Result<Vec<Written>> {
-        let (records, origins): (Vec<Record>, Vec<Origin>) = records.into_iter().unzip();
-        let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
+        let ids: Vec<String> = records.iter().map(|(record, _)| record.id.clone()).collect();
         let held = target.store.records.hashes(context, &target.permit, &ids).await?;
         // What fails already need not be embedded first; what counts is the look under the lock.
         for demand in &demands {
             let place = ids.iter().position(|id| *id == demand.id);
             demand.check(place.and_then(|place| held[place].as_ref()))?;
         }
-        let hashes: Vec<ContentHash> = records.iter().map(|record| content_hash(&record.original)).collect();
-        let is_unchanged: Vec<bool> =
-            held.iter().zip(&hashes).map(|(held, hash)| is_spared && held.as_ref() == Some(hash)).collect();
-        let unchanged = ids.iter().zip(&hashes).zip(&is_unchanged).filter(|(_, unchanged)| **unchanged);
-        demands.extend(
-            unchanged.map(|((id, hash), _)| Demand { id: id.clone(), condition: Condition::OneOf(vec![*hash]) }),
-        );
-        let replaced: Vec<String> = ids
-            .iter()
-            .zip(&held)
-            .zip(&is_unchanged)
-            .filter(|((_, held), unchanged)| held.is_some() && !**unchanged)
-            .map(|((id, _), _)| id.clone())
+        let records: Vec<Incoming> = records
+            .into_iter()
+            .zip(held)
+            .map(|((record, origin), held)| Incoming { hash: content_hash(&record.original), record, origin, held })
             .collect();
-        let (settings, skip) = (target.settings.clone(), is_unchanged.clone());
+        let still_there: Vec<Demand> =
+            records.iter().filter(|incoming| incoming.is_unchanged()).map(Incoming::demand).collect();
+        if !still_there.is_empty() {
+            let demands = demands.iter().cloned().chain(still_there).collect();
+            match self.derive(context, target, records.clone(), demands, Incoming::is_unchanged).await {
+                // Somebody wrote in between: what was spared may be needed now.
+                Err(error) if error.kind() == ErrorKind::PreconditionFailed => {}
+                answer => return answer,
+            }
+        }
+        self.derive(context, target, records, demands, |_| false).await
+    }
+
+    /// Cuts and embeds records, those apart that are `spared`, and writes them.
+    async fn derive(
+        &self,
+        context: &RequestContext,
+        target: &Target,
+        records: Vec<Incoming>,
+        demands: Vec<Demand>,
+        spared: fn(&Incoming) -> bool,
+    ) -> Result<Vec<Written>> {
+        let replaced: Vec<String> = records
+            .iter()
+            .filter(|incoming| incoming.held.is_some() && !spared(incoming))
+            .map(|incoming| incoming.record.id.clone())
+            .collect();
+        let settings = target.settings.clone();
         let cut = tokio::task::spawn_blocking(move || {
             let passages: Vec<Vec<NewPassage>> = records
                 .iter()
-                .zip(skip)
-                .map(|(record, unchanged)| if unchanged { Vec::new() } else { passages_of(record, &settings) })
+                .map(|incoming| if spared(incoming) { Vec::new() } else { passages_of(&incoming.record, &settings) })
                 .collect();
             (records, passages)
         });
@@ -223,13 +241,13 @@ impl Retriever {
             };
             self.embed(context, &mut passages, known).await?;
         }
-        let writes = records
-            .into_iter()
-            .zip(hashes)
-            .zip(passages)
-            .zip(origins)
-            .map(|(((record, hash), passages), origin)| Write::Put { record: Box::new(record), hash, passages, origin })
-            .collect();
+        let put = |(Incoming { record, hash, origin, .. }, passages)| Write::Put {
+            record: Box::new(record),
+            hash,
+            passages,
+            origin,
+        };
+        let writes = records.into_iter().zip(passages).map(put).collect();
         target.store.records.write(context, &target.permit, writes, demands).await
     }
 
